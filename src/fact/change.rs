@@ -1,0 +1,130 @@
+//! What the fold says to the view: the difference that a fact makes to what readers see.
+//!
+//! The fold decides, the view obeys. A change names things by their words (DID, record key), never by an index, so
+//! neither side knows the other's tables.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::syntax::{Did, RecordKey, RecordUri, SyntaxError};
+
+/// A community's id: the number behind the 8 hex digits of its hashtag, which are also the rkey of its feed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CommunityId(pub u32);
+
+impl CommunityId {
+    /// Parses exactly 8 lower-case hex digits.
+    ///
+    /// # Errors
+    /// Everything else.
+    pub fn parse(text: &str) -> Result<Self, SyntaxError> {
+        let lower_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if text.len() != 8 || !text.bytes().all(lower_hex) {
+            return Err(SyntaxError::new("community id", "is not 8 lower-case hex digits"));
+        }
+        u32::from_str_radix(text, 16)
+            .map(Self)
+            .map_err(|_| SyntaxError::new("community id", "is not 8 lower-case hex digits"))
+    }
+
+    /// Parses `#atrarium_` and 8 lower-case hex digits.
+    ///
+    /// # Errors
+    /// Everything else.
+    pub fn parse_hashtag(text: &str) -> Result<Self, SyntaxError> {
+        let id =
+            text.strip_prefix("#atrarium_").ok_or(SyntaxError::new("hashtag", "does not start with \"#atrarium_\""))?;
+        Self::parse(id)
+    }
+}
+
+impl fmt::Display for CommunityId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", self.0)
+    }
+}
+
+impl fmt::Debug for CommunityId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", self.0)
+    }
+}
+
+/// What readers need to know of a served community.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommunityInfo {
+    /// The config's URI; its authority is the owner, its rkey an alias of the id.
+    pub uri: RecordUri,
+    /// The community's name.
+    pub name: Box<str>,
+}
+
+/// A post as feeds order it: newest first, on a tie by AT-URI descending (the derived order is the ascending one).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PostKey {
+    /// Time of the post in milliseconds since the epoch.
+    pub time_millis: i64,
+    /// The author.
+    pub did: Did,
+    /// The record key.
+    pub rkey: RecordKey,
+}
+
+/// One difference to what readers see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The community is served from now on, or its info has changed. What it held stays.
+    Open {
+        /// Which.
+        id: CommunityId,
+        /// Its info.
+        info: Arc<CommunityInfo>,
+    },
+    /// The community is no longer served, and what it held is forgotten.
+    Close {
+        /// Which.
+        id: CommunityId,
+    },
+    /// Whether an author's posts are shown: member, not blocked, account active. An author starts as not shown.
+    Author {
+        /// In which community.
+        id: CommunityId,
+        /// Who.
+        did: Did,
+        /// Shown or not.
+        shown: bool,
+    },
+    /// The post is in the ring from now on. A post is inserted at most once before it is removed.
+    Insert {
+        /// Into which community.
+        id: CommunityId,
+        /// Which post, and where.
+        post: PostKey,
+        /// Whether a moderator has hidden it.
+        hidden: bool,
+    },
+    /// The post is in the ring no longer.
+    Remove {
+        /// From which community.
+        id: CommunityId,
+        /// Which post, by the key it was inserted with.
+        post: PostKey,
+    },
+    /// A moderator has hidden the post, or shown it again.
+    Hide {
+        /// In which community.
+        id: CommunityId,
+        /// Which post, by the key it was inserted with.
+        post: PostKey,
+        /// Hidden or not.
+        hidden: bool,
+    },
+    /// Posts before this moment (milliseconds since the epoch) will never be read again, in any community. The fold
+    /// forgets them without a [`Change::Remove`] for each.
+    Evict {
+        /// The first moment that is kept.
+        before_millis: i64,
+    },
+}

@@ -1,0 +1,110 @@
+//! Every bound of the program, with its unit and its reason, and the relations between them.
+//!
+//! Architecture Invariant: no other file states a bound of its own; a number that two modules must agree on stands here.
+#![forbid(unsafe_code)]
+
+/// Microseconds in a second.
+pub const SECOND_MICROS: i64 = 1_000_000;
+/// Microseconds in a minute.
+pub const MINUTE_MICROS: i64 = 60 * SECOND_MICROS;
+/// Microseconds in an hour.
+pub const HOUR_MICROS: i64 = 60 * MINUTE_MICROS;
+/// Microseconds in a day.
+pub const DAY_MICROS: i64 = 24 * HOUR_MICROS;
+
+// --- rules (DESIGN §3)
+
+/// How long a post stays in a feed, in microseconds.
+pub const RETENTION_MICROS: i64 = 7 * DAY_MICROS;
+/// A rev may be this much older than its witnessed time before it stops counting as the time it was made.
+pub const MADE_SLACK_MICROS: i64 = 5 * MINUTE_MICROS;
+/// A live frame may be this far ahead of the wall clock; now may be this far ahead of the latest witnessed time.
+pub const CLOCK_AHEAD_MICROS: i64 = 10 * MINUTE_MICROS;
+/// Arrival may be displaced by this much stream time without changing a feed.
+pub const DISPLACEMENT_MICROS: i64 = 2 * HOUR_MICROS;
+/// On another host only the time of a cursor is used, less this.
+pub const HOST_REWIND_MICROS: i64 = 2 * MINUTE_MICROS;
+/// At most this many moderators in a config.
+pub const MODERATORS_MAX: usize = 50;
+
+// --- wire
+
+/// The largest frame that is accepted, in bytes. Seen in production: 12 kB; the protocol's records end at 1 MiB.
+pub const FRAME_BYTES_MAX: usize = 4 << 20;
+/// The reader's receive buffer in bytes. At most 256 KiB stays in cache (DESIGN §7).
+pub const RECEIVE_BUFFER_BYTES: usize = 256 << 10;
+/// A position token goes into every ring after this many frames.
+pub const TOKEN_FRAMES: u64 = 4096;
+/// …and after this time, in milliseconds, idle or not.
+pub const TOKEN_INTERVAL_MILLIS: u64 = 1000;
+/// A connection must be up, with its handshake done, within this time, in milliseconds.
+pub const CONNECT_TIMEOUT_MILLIS: u64 = 10_000;
+/// A host must send its first frame within this time after the handshake, in milliseconds.
+pub const FIRST_DATA_TIMEOUT_MILLIS: u64 = 30_000;
+/// A host that was sending may stay silent for this long, in milliseconds; a ping goes out at half of it.
+pub const IDLE_TIMEOUT_MILLIS: u64 = 60_000;
+/// The first wait before another try, in milliseconds; it doubles.
+pub const BACKOFF_FIRST_MILLIS: u64 = 250;
+/// The longest wait before another try, in milliseconds.
+pub const BACKOFF_MAX_MILLIS: u64 = 30_000;
+
+// --- filter
+
+/// Unmatched deletes and updates that are remembered for a create that comes late. 2 hours at 100 a second are 720,000.
+pub const ORPHANS_MAX: usize = 1 << 20;
+
+// --- rings, batches, log
+
+/// Frames in the ring from the reader to one worker. A power of two.
+pub const FRAME_RING_SLOTS: usize = 4096;
+/// Facts in the ring from one worker to the committer. A power of two.
+pub const FACT_RING_SLOTS: usize = 4096;
+/// A batch is closed when its oldest fact is this old, in milliseconds.
+pub const BATCH_DELAY_MILLIS: u64 = 2;
+/// A batch is closed when it holds this many facts.
+pub const BATCH_FACTS_MAX: usize = 4096;
+/// A batch that holds nothing but a cursor or a clock is written at most once in this time, in milliseconds.
+pub const IDLE_BATCH_INTERVAL_MILLIS: u64 = 1000;
+/// The largest payload of one log record, in bytes.
+pub const LOG_RECORD_BYTES_MAX: usize = 64 << 20;
+/// A segment is closed at this size, in bytes.
+pub const SEGMENT_BYTES: u64 = 64 << 20;
+
+// --- reading
+
+/// The most items in one page: `limit` of `getFeedSkeleton`.
+pub const PAGE_ITEMS_MAX: usize = 100;
+/// The items in one page where `limit` is not given.
+pub const PAGE_ITEMS_DEFAULT: usize = 50;
+/// The longest page cursor that is read, in bytes of text.
+pub const PAGE_CURSOR_BYTES_MAX: usize = 4096;
+/// Entries in a full chunk of the view.
+pub const CHUNK_ENTRIES: usize = 256;
+
+// --- HTTP
+
+/// The longest request target, in bytes; beyond it 414.
+pub const HTTP_TARGET_BYTES_MAX: usize = 8 << 10;
+/// The most bytes of request headers; beyond it 431.
+pub const HTTP_HEADER_BYTES_MAX: usize = 32 << 10;
+/// The most bytes of a request body; beyond it 413.
+pub const HTTP_BODY_BYTES_MAX: usize = 256 << 10;
+/// A client must send its whole request head within this time, in milliseconds.
+pub const HTTP_HEAD_TIMEOUT_MILLIS: u64 = 10_000;
+/// …and take its whole response, once started, within this one.
+pub const HTTP_EXCHANGE_TIMEOUT_MILLIS: u64 = 30_000;
+/// Connections that one listener thread holds at the same time.
+pub const HTTP_CONNECTIONS_MAX: usize = 8192;
+/// A clean stop ends within this time, in milliseconds (INTERFACES: 5 s).
+pub const STOP_TIMEOUT_MILLIS: u64 = 4_000;
+
+const _: () = {
+    assert!(FRAME_RING_SLOTS.is_power_of_two() && FACT_RING_SLOTS.is_power_of_two());
+    assert!(PAGE_ITEMS_DEFAULT <= PAGE_ITEMS_MAX);
+    assert!(RECEIVE_BUFFER_BYTES <= 256 << 10);
+    assert!(FRAME_BYTES_MAX >= 1 << 20, "a record of 1 MiB must fit");
+    assert!(LOG_RECORD_BYTES_MAX > FRAME_BYTES_MAX, "the facts of any frame must fit into one record");
+    assert!(SEGMENT_BYTES as usize >= LOG_RECORD_BYTES_MAX);
+    assert!(HOST_REWIND_MICROS < DISPLACEMENT_MICROS);
+    assert!(BATCH_DELAY_MILLIS < IDLE_BATCH_INTERVAL_MILLIS);
+};

@@ -1,0 +1,114 @@
+//! AT-URIs: <https://atproto.com/specs/at-uri-scheme>.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Did, Nsid, RecordKey, SyntaxError, text_type};
+
+/// An AT-URI in the restricted form that lexicons use: `at://AUTHORITY[/COLLECTION[/RKEY]]`, at most 8 KiB.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AtUri(Box<str>);
+
+text_type!(AtUri);
+
+impl AtUri {
+    /// Checks without keeping.
+    ///
+    /// # Errors
+    /// Names the broken rule.
+    pub fn check(text: &str) -> Result<(), SyntaxError> {
+        let fail = |why| Err(SyntaxError::new("AT-URI", why));
+        if text.len() > 8192 {
+            return fail("longer than 8,192 bytes");
+        }
+        let Some(rest) = text.strip_prefix("at://") else { return fail("does not start with \"at://\"") };
+        let mut parts = rest.split('/');
+        let authority = parts.next().unwrap_or_default();
+        if Did::check(authority).is_err() && !is_handle(authority) {
+            return fail("the authority is neither a DID nor a handle");
+        }
+        let Some(collection) = parts.next() else { return Ok(()) };
+        if Nsid::check(collection).is_err() {
+            return fail("the collection is not an NSID");
+        }
+        let Some(rkey) = parts.next() else { return Ok(()) };
+        if RecordKey::check(rkey).is_err() {
+            return fail("the record key is not valid");
+        }
+        if parts.next().is_some() {
+            return fail("has more than three parts");
+        }
+        Ok(())
+    }
+
+    /// The authority: a DID or a handle.
+    pub fn authority(&self) -> &str {
+        self.part(0).unwrap_or_default()
+    }
+
+    /// The collection, where there is one.
+    pub fn collection(&self) -> Option<&str> {
+        self.part(1)
+    }
+
+    /// The record key, where there is one.
+    pub fn rkey(&self) -> Option<&str> {
+        self.part(2)
+    }
+
+    fn part(&self, index: usize) -> Option<&str> {
+        self.0["at://".len()..].split('/').nth(index)
+    }
+
+    /// The URI as that of a record whose authority is a DID; `None` for every other form.
+    pub fn to_record(&self) -> Option<RecordUri> {
+        Some(RecordUri {
+            did: Did::parse(self.authority()).ok()?,
+            collection: Nsid::parse(self.collection()?).ok()?,
+            rkey: RecordKey::parse(self.rkey()?).ok()?,
+        })
+    }
+}
+
+/// A handle, by <https://atproto.com/specs/handle>: a domain name of at least two labels, at most 253 bytes.
+fn is_handle(text: &str) -> bool {
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    text.len() <= 253
+        && text.split('.').count() >= 2
+        && text.split('.').all(label)
+        && text.rsplit('.').next().is_some_and(|top| top.starts_with(|c: char| c.is_ascii_alphabetic()))
+}
+
+/// The AT-URI of one record, with a DID for its authority: `at://DID/COLLECTION/RKEY`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RecordUri {
+    /// The repository.
+    pub did: Did,
+    /// The collection.
+    pub collection: Nsid,
+    /// The record key.
+    pub rkey: RecordKey,
+}
+
+impl RecordUri {
+    /// Parses `at://DID/COLLECTION/RKEY`.
+    ///
+    /// # Errors
+    /// Names the broken rule; a handle as authority is refused too.
+    pub fn parse(text: &str) -> Result<Self, SyntaxError> {
+        AtUri::parse(text)?.to_record().ok_or(SyntaxError::new("AT-URI", "is not at://DID/COLLECTION/RKEY"))
+    }
+}
+
+impl fmt::Display for RecordUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at://{}/{}/{}", self.did, self.collection, self.rkey)
+    }
+}

@@ -1,0 +1,95 @@
+//! The words of AT Protocol, parsed once at the border and trusted afterwards.
+//!
+//! In: text from the stream, from flags and from queries. Out: types that cannot hold a wrong value.
+//! Every rule here is the protocol's own (the page is named at each type) and is held against the protocol's
+//! interop files by `tests/interop_syntax.rs`.
+//!
+//! Architecture Invariant: nothing in here reads a clock, does I/O, or knows what a community is.
+#![forbid(unsafe_code)]
+
+mod at_uri;
+mod cid;
+mod datetime;
+mod did;
+mod nsid;
+mod record_key;
+mod tid;
+
+pub use at_uri::{AtUri, RecordUri};
+pub use cid::Cid;
+pub use datetime::{Time, parse_datetime};
+pub use did::Did;
+pub use nsid::Nsid;
+pub use record_key::RecordKey;
+pub use tid::Tid;
+
+/// Text that breaks one of the protocol's syntaxes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a valid {what}: {why}")]
+pub struct SyntaxError {
+    /// Which syntax: "DID", "TID", "AT-URI" …
+    pub what: &'static str,
+    /// Which of its rules was broken.
+    pub why: &'static str,
+}
+
+impl SyntaxError {
+    pub(crate) const fn new(what: &'static str, why: &'static str) -> Self {
+        Self { what, why }
+    }
+}
+
+/// Gives a checked-text type its common face: `parse`, `as_str`, `Display`, and serde as a plain string that is
+/// checked again when read.
+macro_rules! text_type {
+    ($name:ident) => {
+        impl $name {
+            /// Parses and checks `text`.
+            ///
+            /// # Errors
+            /// [`SyntaxError`](crate::syntax::SyntaxError) names the rule that was broken.
+            pub fn parse(text: &str) -> Result<Self, crate::syntax::SyntaxError> {
+                Self::check(text)?;
+                Ok(Self(text.into()))
+            }
+
+            /// The text itself.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = crate::syntax::SyntaxError;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Self::parse(text)
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+                Self::parse(&text).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+pub(crate) use text_type;
