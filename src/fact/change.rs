@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::syntax::{Did, RecordKey, RecordUri, SyntaxError};
+use crate::syntax::{Did, RecordKey, RecordUri, SyntaxError, compare_repositories};
 
 /// A community's id: the number behind the 8 hex digits of its hashtag, which are also the rkey of its feed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -61,8 +61,8 @@ pub struct CommunityInfo {
     pub name: Box<str>,
 }
 
-/// A post as feeds order it: newest first, on a tie by AT-URI descending (the derived order is the ascending one).
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// A post as feeds order it. `Ord` is ascending (oldest first, then AT-URI ascending); feeds show it descending.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PostKey {
     /// Time of the post in milliseconds since the epoch.
     pub time_millis: i64,
@@ -70,6 +70,21 @@ pub struct PostKey {
     pub did: Did,
     /// The record key.
     pub rkey: RecordKey,
+}
+
+impl Ord for PostKey {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.time_millis
+            .cmp(&other.time_millis)
+            .then_with(|| compare_repositories(&self.did, &other.did))
+            .then_with(|| self.rkey.cmp(&other.rkey))
+    }
+}
+
+impl PartialOrd for PostKey {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 /// One difference to what readers see.

@@ -1,5 +1,6 @@
 //! AT-URIs: <https://atproto.com/specs/at-uri-scheme>.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -87,7 +88,9 @@ fn is_handle(text: &str) -> bool {
 }
 
 /// The AT-URI of one record, with a DID for its authority: `at://DID/COLLECTION/RKEY`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+///
+/// `Ord` is that of the text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RecordUri {
     /// The repository.
     pub did: Did,
@@ -110,5 +113,53 @@ impl RecordUri {
 impl fmt::Display for RecordUri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "at://{}/{}/{}", self.did, self.collection, self.rkey)
+    }
+}
+
+impl Ord for RecordUri {
+    fn cmp(&self, other: &Self) -> Ordering {
+        compare_repositories(&self.did, &other.did)
+            .then_with(|| compare_before_slash(self.collection.as_str(), other.collection.as_str()))
+            .then_with(|| self.rkey.cmp(&other.rkey))
+    }
+}
+
+impl PartialOrd for RecordUri {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// Compares two DIDs as they stand in AT-URIs, where `/` follows: `did:web:a.b` sorts before `did:web:a`, because `.`
+/// sorts before `/`.
+pub fn compare_repositories(a: &Did, b: &Did) -> Ordering {
+    compare_before_slash(a.as_str(), b.as_str())
+}
+
+fn compare_before_slash(a: &str, b: &str) -> Ordering {
+    let shared = a.len().min(b.len());
+    a.as_bytes()[..shared].cmp(&b.as_bytes()[..shared]).then_with(|| {
+        let next = |text: &str| text.as_bytes().get(shared).copied().unwrap_or(b'/');
+        next(a).cmp(&next(b))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_of_record_uris_is_that_of_their_text() {
+        let dids = ["did:web:a", "did:web:a.b", "did:web:a-b", "did:web:ab", "did:web:a%20", "did:plc:a"];
+        let uris: Vec<RecordUri> = dids
+            .iter()
+            .flat_map(|did| ["3l", "3l.", "3m"].map(|rkey| format!("at://{did}/app.bsky.feed.post/{rkey}")))
+            .map(|text| RecordUri::parse(&text).expect("valid"))
+            .collect();
+        for a in &uris {
+            for b in &uris {
+                assert_eq!(a.cmp(b), a.to_string().cmp(&b.to_string()), "{a} {b}");
+            }
+        }
     }
 }

@@ -1,0 +1,2 @@
+//! The fold: the rules of communities.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The only door to the file system.
+#![forbid(unsafe_code)]

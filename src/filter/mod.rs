@@ -1,0 +1,2 @@
+//! Which frames matter.
+#![forbid(unsafe_code)]

@@ -1,0 +1,1 @@
+//! Batches facts, makes them durable, folds them, publishes.

@@ -1,0 +1,1 @@
+//! The rings from the reader to the workers, and the position tokens in them.

@@ -1,0 +1,1 @@
+//! Reads the stream from its hosts.

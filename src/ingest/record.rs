@@ -1,0 +1,1 @@
+//! From a commit on the wire to a fact.

@@ -1,0 +1,1 @@
+//! Looks at every frame and says where it goes.

@@ -1,0 +1,1 @@
+//! Parses what the sieve let pass.

@@ -1,0 +1,2 @@
+//! Validation of records against the lexicons of `lexicons/`.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The write-ahead log: bytes and LSNs.
+#![forbid(unsafe_code)]

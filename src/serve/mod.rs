@@ -1,0 +1,2 @@
+//! From the view to HTTP.
+#![forbid(unsafe_code)]

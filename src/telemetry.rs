@@ -1,0 +1,213 @@
+//! What is counted, as plain atomics: every refusal by its reason, and the figures behind `/metrics` and `/status`.
+//!
+//! In: one relaxed addition from whichever thread sees the thing. Out: `serve` renders them. Nothing here knows the
+//! exposition format, so the core builds without it.
+#![forbid(unsafe_code)]
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds one.
+    pub fn increment(&self) {
+        self.add(1);
+    }
+
+    /// Adds `count`.
+    pub fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// The sum so far.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A number that goes up and down.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicI64);
+
+impl Gauge {
+    /// Sets it.
+    pub fn set(&self, value: i64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// The last value.
+    pub fn get(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Upper bounds of the buckets of every histogram, in microseconds; one more bucket holds the rest.
+pub const BUCKET_BOUNDS_MICROS: [u64; 18] = [
+    5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 500_000, 1_000_000, 5_000_000,
+    30_000_000,
+];
+
+/// Durations in fixed buckets.
+#[derive(Debug, Default)]
+pub struct Histogram {
+    buckets: [AtomicU64; BUCKET_BOUNDS_MICROS.len() + 1],
+    sum_micros: AtomicU64,
+}
+
+/// A [`Histogram`] at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistogramSnapshot {
+    /// Counts of each bucket alone (not cumulative); the last is past every bound.
+    pub buckets: [u64; BUCKET_BOUNDS_MICROS.len() + 1],
+    /// Sum of all durations in microseconds.
+    pub sum_micros: u64,
+}
+
+impl Histogram {
+    /// Counts one duration.
+    pub fn record(&self, duration: Duration) {
+        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        let bucket = BUCKET_BOUNDS_MICROS.partition_point(|&bound| bound < micros);
+        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        self.sum_micros.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// The counts now. Buckets are read one by one, so a concurrent record may be in the sum and not yet in a bucket.
+    pub fn snapshot(&self) -> HistogramSnapshot {
+        HistogramSnapshot {
+            buckets: std::array::from_fn(|at| self.buckets[at].load(Ordering::Relaxed)),
+            sum_micros: self.sum_micros.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Declares [`Reason`] with its names and the list of all of them.
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)+) => {
+        /// Why a frame, or the record in it, was refused.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Reason { $($(#[$doc])* $variant,)+ }
+
+        impl Reason {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The label in metrics, `/status` and `replay --json`.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Not JSON, or not an object.
+    Garbage = "garbage",
+    /// Larger than [`FRAME_BYTES_MAX`](crate::limits::FRAME_BYTES_MAX).
+    TooLarge = "too_large",
+    /// A binary message where text was expected, or compressed data that nobody asked for.
+    Binary = "binary",
+    /// An event of a kind that this program does not know.
+    UnknownKind = "unknown_kind",
+    /// A commit with an operation that is not create, update or delete.
+    UnknownOperation = "unknown_operation",
+    /// JSON of a known kind that lacks a field, or holds one of the wrong type.
+    Malformed = "malformed",
+    /// A DID that breaks its syntax.
+    BadDid = "bad_did",
+    /// A record key that breaks its syntax.
+    BadRecordKey = "bad_record_key",
+    /// A rev that is no TID.
+    BadRev = "bad_rev",
+    /// A `net.atrarium.*` record that breaks its lexicon.
+    Lexicon = "lexicon",
+    /// An older form (`feedMix`, `target`) that cannot be normalised.
+    Normalise = "normalise",
+    /// A moderation action whose target does not fit its verb, or whose record is in no repository.
+    Target = "target",
+    /// The host sent an error frame.
+    ErrorFrame = "error_frame",
+}
+
+/// All counters of the process.
+#[derive(Debug, Default)]
+pub struct Telemetry {
+    /// Frames received.
+    pub frames: Counter,
+    /// Bytes of frames received.
+    pub frame_bytes: Counter,
+    /// Frames that the sieve let pass.
+    pub hits: Counter,
+    /// Frames and records refused, by [`Reason`] in its order.
+    refused: [Counter; Reason::ALL.len()],
+    /// Facts made durable, by the index of their kind in [`FACT_KINDS`].
+    facts: [Counter; FACT_KINDS.len()],
+    /// Connections tried and lost.
+    pub connects: Counter,
+    /// Connections lost or refused.
+    pub disconnects: Counter,
+    /// Gap facts.
+    pub gaps: Counter,
+    /// Live frames that were more than 10 minutes ahead of the wall clock.
+    pub clock_ahead: Counter,
+    /// Unmatched deletes and updates that were forgotten because [`ORPHANS_MAX`](crate::limits::ORPHANS_MAX) was reached.
+    pub orphans_dropped: Counter,
+    /// Latest witnessed time, in microseconds since the epoch; 0 before the first frame.
+    pub witnessed_micros: Gauge,
+    /// When the last frame came, in microseconds on the engine's monotonic clock; -1 before the first one.
+    pub last_frame_monotonic_micros: Gauge,
+    /// Posts in the view.
+    pub posts: Gauge,
+    /// Communities served.
+    pub communities: Gauge,
+    /// The last LSN written.
+    pub last_lsn: Gauge,
+    /// The last LSN known to be on disk.
+    pub durable_lsn: Gauge,
+    /// Segments of the log.
+    pub segments: Gauge,
+    /// Bytes of the log.
+    pub log_bytes: Gauge,
+    /// Witnessed to visible, live only.
+    pub visible_latency: Histogram,
+    /// One sync of the log.
+    pub log_sync: Histogram,
+    /// One skeleton, server side.
+    pub skeleton: Histogram,
+}
+
+/// Every kind of [`Fact`](crate::fact::Fact::kind), in the order of the counters.
+pub const FACT_KINDS: [&str; 10] =
+    ["post", "config", "membership", "acceptance", "action", "delete", "account", "cursor", "clock", "gap"];
+
+impl Telemetry {
+    /// Counts a refusal.
+    pub fn refuse(&self, reason: Reason) {
+        self.refused[reason as usize].increment();
+    }
+
+    /// How often that reason was met.
+    pub fn refused(&self, reason: Reason) -> u64 {
+        self.refused[reason as usize].get()
+    }
+
+    /// Every reason that was met, with its count.
+    pub fn refusals(&self) -> impl Iterator<Item = (Reason, u64)> + '_ {
+        Reason::ALL.iter().map(|&reason| (reason, self.refused(reason))).filter(|&(_, count)| count > 0)
+    }
+
+    /// Counts a durable fact of a kind that [`FACT_KINDS`] lists.
+    pub fn fact(&self, kind: &'static str) {
+        if let Some(at) = FACT_KINDS.iter().position(|&known| known == kind) {
+            self.facts[at].increment();
+        }
+    }
+
+    /// Durable facts of each kind.
+    pub fn facts(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        FACT_KINDS.iter().zip(&self.facts).map(|(&kind, counter)| (kind, counter.get()))
+    }
+}

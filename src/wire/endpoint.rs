@@ -1,0 +1,1 @@
+//! Upstream URLs: host, dialect, query.

@@ -1,0 +1,6 @@
+//! The stream as bytes and as events.
+#![forbid(unsafe_code)]
+
+pub mod endpoint;
+pub mod event;
+pub mod session;

@@ -1,0 +1,1 @@
+//! A websocket session, sans-io.
