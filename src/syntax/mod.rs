@@ -10,6 +10,7 @@
 mod at_uri;
 mod cid;
 mod datetime;
+mod dialect;
 mod did;
 mod nsid;
 mod record_key;
@@ -18,6 +19,7 @@ mod tid;
 pub use at_uri::{AtUri, RecordUri, compare_repositories};
 pub use cid::Cid;
 pub use datetime::{Time, parse_datetime};
+pub use dialect::Dialect;
 pub use did::Did;
 pub use nsid::Nsid;
 pub use record_key::RecordKey;
