@@ -50,7 +50,10 @@ fn check_map(map: &Map<String, Value>) -> Result<(), Violation> {
 }
 
 /// The number as an integer of 64 bits. `123.0` is one: JSON has one type of number.
-pub(super) fn integer(value: &Value) -> Result<i64, Violation> {
+///
+/// # Errors
+/// No number, a fraction, or one that is too large.
+pub fn integer(value: &Value) -> Result<i64, Violation> {
     let Value::Number(number) = value else { return Err(Violation::new("is not an integer")) };
     if let Some(integer) = number.as_i64() {
         return Ok(integer);

@@ -180,10 +180,15 @@ pub struct Record<'a> {
     object: &'a Object,
 }
 
-impl Record<'_> {
-    /// Whether the lexicon names this field of a record; one that it does not name need not even be read.
-    pub fn names(&self, field: &str) -> bool {
-        field == "$type" || self.object.properties.contains_key(field)
+impl<'a> Record<'a> {
+    /// The field of a record that this key (UTF-8) spells, where the lexicon names it. One that it does not name need
+    /// not even be read.
+    pub fn named(&self, key: &[u8]) -> Option<&'a str> {
+        if key == b"$type" {
+            return Some("$type");
+        }
+        let (name, _) = self.object.properties.get_key_value(std::str::from_utf8(key).ok()?)?;
+        Some(name)
     }
 
     /// Judges a record.
