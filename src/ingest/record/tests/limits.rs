@@ -4,7 +4,7 @@ use super::*;
 
 /// One grapheme of exactly `bytes` bytes (an even number of them, or odd: the letter has one or two).
 fn one_grapheme(bytes: usize) -> String {
-    let letter = if bytes % 2 == 0 { "é" } else { "e" };
+    let letter = if bytes.is_multiple_of(2) { "é" } else { "e" };
     format!("{letter}{}", "\u{301}".repeat((bytes - letter.len()) / 2))
 }
 
