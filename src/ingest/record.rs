@@ -23,9 +23,11 @@ mod typed;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::fact::{Body, Collection};
+use crate::fact::{self, Body, Collection, Fact, Host, Rev};
 use crate::lexicon::{Lexicons, Record, Violation};
+use crate::syntax::{Cid, Did, RecordKey, Time};
 use crate::telemetry::Reason;
+use crate::wire::event::{Commit, Operation};
 
 /// Finds hashtags, as numbers: see [`CommunityId`](crate::fact::CommunityId).
 pub trait Hashtags {
@@ -70,6 +72,36 @@ impl<T: Hashtags> Records<T> {
     /// A reader of records.
     pub fn new(hashtags: T) -> Self {
         Self { hashtags, lexicons: Lexicons::atrarium(), found: Vec::new() }
+    }
+
+    /// The fact that a commit tells; `None` where nobody here reads its collection.
+    ///
+    /// A post without a hashtag is a fact too: only the caller knows whether it takes a hashtag away from a post that was
+    /// seen before, or never had one. `witnessed` is the frame's stream time.
+    ///
+    /// # Errors
+    /// Those of [`Records::body`], and [`Reason::BadDid`], [`Reason::BadRecordKey`] and [`Reason::Malformed`] for a commit
+    /// that did not come from [`parse`](crate::wire::event::parse).
+    pub fn fact(&mut self, commit: &Commit<'_>, witnessed: Time, host: &Host) -> Result<Option<Fact>, Refusal> {
+        let Some(collection) = Collection::from_nsid(&commit.collection) else { return Ok(None) };
+        let body = match (commit.operation, commit.record) {
+            (Operation::Delete, _) => Body::Deleted(collection),
+            (Operation::Create | Operation::Update, Some(record)) => self.body(collection, record)?,
+            (Operation::Create | Operation::Update, None) => {
+                return Err(Refusal::new(Reason::Malformed, "the record is missing"));
+            }
+        };
+        Ok(Some(Fact::Record(fact::Record {
+            witnessed,
+            host: host.clone(),
+            did: Did::parse(&commit.did).map_err(|error| Refusal::new(Reason::BadDid, error.to_string()))?,
+            rkey: RecordKey::parse(&commit.rkey)
+                .map_err(|error| Refusal::new(Reason::BadRecordKey, error.to_string()))?,
+            rev: Rev::Exact(commit.rev),
+            // It only breaks a tie between two contents of one rev, so a host that garbles it costs nobody a post.
+            cid: commit.cid.as_deref().and_then(|cid| Cid::parse(cid).ok()),
+            body,
+        })))
     }
 
     /// Reads the record of a create or an update.

@@ -1,5 +1,6 @@
 //! What the tests of records share: valid records, and a plain reading of "Tag in text".
 
+mod facts;
 mod hostile;
 mod limits;
 mod older;
