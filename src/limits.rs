@@ -26,6 +26,9 @@ pub const DISPLACEMENT_MICROS: i64 = 2 * HOUR_MICROS;
 pub const HOST_REWIND_MICROS: i64 = 2 * MINUTE_MICROS;
 /// At most this many moderators in a config.
 pub const MODERATORS_MAX: usize = 50;
+/// The fractions of an older `feedMix` sum to 1 within this. The second term lets 0.999999 in, which as a binary number
+/// lies a hair lower.
+pub const FEED_MIX_SUM_SLACK: f64 = 1e-6 + 1e-9;
 
 // --- wire
 

@@ -18,10 +18,9 @@ use serde_json::{Map, Value};
 use super::Refusal;
 use crate::fact::{Collection, FeedMix};
 use crate::lexicon::data;
+use crate::limits::FEED_MIX_SUM_SLACK;
 use crate::telemetry::Reason;
 
-/// A sum of fractions is 1 within this. The second term lets 0.999999 in, which as a binary number lies a hair lower.
-const FRACTION_SLACK: f64 = 1e-6 + 1e-9;
 const PERCENT: u16 = 100;
 const BASIS_POINTS: u16 = 10_000;
 
@@ -62,7 +61,7 @@ impl Form {
             }
         }
         let sum: f64 = floats.iter().sum();
-        ((sum - 1.0).abs() <= FRACTION_SLACK).then_some(Self::Fraction(floats))
+        ((sum - 1.0).abs() <= FEED_MIX_SUM_SLACK).then_some(Self::Fraction(floats))
     }
 }
 
