@@ -10,6 +10,7 @@
 mod at_uri;
 mod cid;
 mod datetime;
+mod dialect;
 mod did;
 mod handle;
 mod language;
@@ -21,6 +22,7 @@ mod uri;
 pub use at_uri::{AtUri, RecordUri, compare_repositories};
 pub use cid::Cid;
 pub use datetime::{Time, check_datetime, parse_datetime};
+pub use dialect::Dialect;
 pub use did::Did;
 pub use handle::{AtIdentifier, Handle};
 pub use language::Language;

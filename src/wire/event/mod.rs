@@ -24,8 +24,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::fact::Dialect;
-use crate::syntax::{Did, RecordKey, Tid, Time, parse_datetime};
+use crate::syntax::{Dialect, Did, RecordKey, Tid, Time, parse_datetime};
 use crate::telemetry::Reason;
 use loose::{Nested, Raw, Scalar, object};
 
