@@ -96,8 +96,24 @@ pub const HTTP_BODY_BYTES_MAX: usize = 256 << 10;
 pub const HTTP_HEAD_TIMEOUT_MILLIS: u64 = 10_000;
 /// …and take its whole response, once started, within this one.
 pub const HTTP_EXCHANGE_TIMEOUT_MILLIS: u64 = 30_000;
+/// A connection may stay open between two requests for this long, in milliseconds. Longer than the 60 s for which common
+/// proxies keep theirs, so that the proxy closes first and no request is lost in between.
+pub const HTTP_IDLE_TIMEOUT_MILLIS: u64 = 75_000;
+/// After an answer to a request that was not read to its end, what still comes is discarded for this long, in
+/// milliseconds: closing at once would reset the connection before the client has read the answer.
+pub const HTTP_LINGER_MILLIS: u64 = 1_000;
+/// The most header fields of a request; beyond it 431.
+pub const HTTP_HEADERS_MAX: usize = 100;
+/// The most bytes of a request head that are buffered: target and headers, and a kilobyte for the words around them.
+pub const HTTP_HEAD_BYTES_MAX: usize = HTTP_TARGET_BYTES_MAX + HTTP_HEADER_BYTES_MAX + (1 << 10);
 /// Connections that one listener thread holds at the same time.
 pub const HTTP_CONNECTIONS_MAX: usize = 8192;
+/// Connections that the admin listener holds at the same time.
+pub const ADMIN_CONNECTIONS_MAX: usize = 64;
+/// Connections that the kernel holds until they are accepted, for each socket.
+pub const HTTP_BACKLOG: i32 = 1024;
+/// When a connection could not be accepted (no file descriptor is left), the next try waits for this long, in milliseconds.
+pub const HTTP_ACCEPT_PAUSE_MILLIS: u64 = 50;
 /// A clean stop ends within this time, in milliseconds (INTERFACES: 5 s).
 pub const STOP_TIMEOUT_MILLIS: u64 = 4_000;
 
@@ -109,5 +125,7 @@ const _: () = {
     assert!(LOG_RECORD_BYTES_MAX > FRAME_BYTES_MAX, "the facts of any frame must fit into one record");
     assert!(SEGMENT_BYTES as usize >= LOG_RECORD_BYTES_MAX);
     assert!(HOST_REWIND_MICROS < DISPLACEMENT_MICROS);
+    assert!(HTTP_HEAD_BYTES_MAX >= 8192, "hyper's least buffer");
+    assert!(HTTP_LINGER_MILLIS < STOP_TIMEOUT_MILLIS);
     assert!(BATCH_DELAY_MILLIS < IDLE_BATCH_INTERVAL_MILLIS);
 };
