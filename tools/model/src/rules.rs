@@ -147,12 +147,8 @@ impl Model {
         let uri = RecordUri::parse(community).ok().filter(|uri| uri.collection.as_str() == CONFIG)?;
         let deleted = self.deleted_at(&uri.did);
         let path = Path { collection: CONFIG, did: uri.did, rkey: uri.rkey };
-        let (rev, version) = self
-            .versions
-            .get(&path)?
-            .iter()
-            .filter(|(rev, version)| Self::made(**rev, version.witnessed) <= moment)
-            .next_back()?;
+        let (rev, version) =
+            self.versions.get(&path)?.iter().rfind(|(rev, version)| Self::made(**rev, version.witnessed) <= moment)?;
         if deleted.is_some_and(|deleted| moment >= deleted && rev.time() <= deleted) {
             return None;
         }
