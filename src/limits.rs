@@ -56,6 +56,11 @@ pub const BACKOFF_MAX_MILLIS: u64 = 30_000;
 /// Unmatched deletes and updates that are remembered for a create that comes late. 2 hours at 100 a second are 720,000.
 pub const ORPHANS_MAX: usize = 1 << 20;
 
+// --- fold
+
+/// The last gaps that are kept for `/status`; all are counted.
+pub const GAPS_KEPT_MAX: usize = 256;
+
 // --- rings, batches, log
 
 /// Frames in the ring from the reader to one worker. A power of two.
