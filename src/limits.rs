@@ -34,6 +34,11 @@ pub const FEED_MIX_SUM_SLACK: f64 = 1e-6 + 1e-9;
 
 /// The largest frame that is accepted, in bytes. Seen in production: 12 kB; the protocol's records end at 1 MiB.
 pub const FRAME_BYTES_MAX: usize = 4 << 20;
+/// A larger frame than [`FRAME_BYTES_MAX`] is skipped in place up to this length, in bytes; beyond it the length itself is
+/// taken for garbage and the connection is given up.
+pub const FRAME_SKIP_BYTES_MAX: u64 = 256 << 20;
+/// The head of the answer to the websocket request, and the body of a refusal, end here, in bytes.
+pub const UPGRADE_BYTES_MAX: usize = 16 << 10;
 /// The reader's receive buffer in bytes. At most 256 KiB stays in cache (DESIGN §7).
 pub const RECEIVE_BUFFER_BYTES: usize = 256 << 10;
 /// A position token goes into every ring after this many frames.
@@ -50,6 +55,16 @@ pub const IDLE_TIMEOUT_MILLIS: u64 = 60_000;
 pub const BACKOFF_FIRST_MILLIS: u64 = 250;
 /// The longest wait before another try, in milliseconds.
 pub const BACKOFF_MAX_MILLIS: u64 = 30_000;
+/// While the rings are full the reader looks again after this time, in milliseconds, unless it is woken.
+pub const FULL_WAIT_MILLIS: u64 = 1;
+/// A stream that breaks the websocket protocol at the same position this often is taken up again behind it.
+pub const STUCK_TRIES: u32 = 3;
+/// …and no further behind it than this: sequence numbers on v2, milliseconds of stream time on v1.
+pub const STUCK_STEP_MAX: u64 = 1024;
+
+/// From this number on a cursor of either dialect is a moment in microseconds; below it a v2 host takes it for a sequence
+/// number. In microseconds 10¹⁵ is the year 2001.
+pub const TIME_CURSOR_MIN: u64 = 1_000_000_000_000_000;
 
 // --- filter
 
@@ -126,6 +141,9 @@ const _: () = {
     assert!(FRAME_RING_SLOTS.is_power_of_two() && FACT_RING_SLOTS.is_power_of_two());
     assert!(PAGE_ITEMS_DEFAULT <= PAGE_ITEMS_MAX);
     assert!(RECEIVE_BUFFER_BYTES <= 256 << 10);
+    assert!(UPGRADE_BYTES_MAX < RECEIVE_BUFFER_BYTES, "the answer to the request must fit into the receive buffer");
+    assert!(FRAME_SKIP_BYTES_MAX > FRAME_BYTES_MAX as u64);
+    assert!(BACKOFF_FIRST_MILLIS <= BACKOFF_MAX_MILLIS);
     assert!(FRAME_BYTES_MAX >= 1 << 20, "a record of 1 MiB must fit");
     assert!(LOG_RECORD_BYTES_MAX > FRAME_BYTES_MAX, "the facts of any frame must fit into one record");
     assert!(SEGMENT_BYTES as usize >= LOG_RECORD_BYTES_MAX);
