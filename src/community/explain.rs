@@ -163,7 +163,8 @@ impl Fold {
             Some(row) => {
                 let record = self.uri(did, Collection::Membership, &row.key);
                 let fate = fate(&row.version, deleted_at);
-                let because = format!("No active membership of {who} in {uri} is known; the last one, {record}, {fate}.");
+                let because =
+                    format!("No active membership of {who} in {uri} is known; the last one, {record}, {fate}.");
                 (false, because, Some(record))
             }
             None => (false, format!("No membership of {who} in {uri} is known."), None),
