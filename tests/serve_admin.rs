@@ -51,7 +51,7 @@ fn every_metric_has_its_name() {
         ("atrarium_ring_occupancy_ratio{worker=\"1\"}", 0.25),
         ("atrarium_gap_total", 3.0),
         ("atrarium_skeleton_seconds_count", 2.0),
-        ("atrarium_skeleton_seconds_sum", 3600.000_007),
+        ("atrarium_skeleton_seconds_sum", 3_600.000_007),
         ("atrarium_skeleton_seconds_bucket{le=\"0.000005\"}", 0.0),
         ("atrarium_skeleton_seconds_bucket{le=\"0.00001\"}", 1.0),
         ("atrarium_skeleton_seconds_bucket{le=\"30.0\"}", 1.0),

@@ -66,7 +66,7 @@ fn an_idle_connection_is_closed_and_that_is_no_fault() {
 #[test]
 fn an_idle_connection_outlives_the_bound_of_a_head() {
     let server =
-        start(Bounds { head: Duration::from_millis(50), exchange: Duration::from_millis(50), ..Bounds::default() });
+        start(Bounds { head: Duration::from_millis(500), exchange: Duration::from_millis(500), ..Bounds::default() });
     let mut client = Client::connect(server.http);
     assert_eq!(client.ask(HEALTH).status, 200);
     let mut other = Client::connect(server.http);
