@@ -14,6 +14,7 @@ use super::authority::Grounds;
 use super::names::{DidIndex, Key};
 use super::posts::PostRow;
 use super::rulings::Docket;
+use super::standing::MembershipRow;
 use super::version::Version;
 use crate::fact::{Collection, CommunityId};
 use crate::limits::RETENTION_MICROS;
@@ -158,13 +159,14 @@ impl Fold {
             return (true, format!("{record} in {uri} was made at {}.", row.version.made()), Some(record));
         }
         let deleted_at = self.people[did].deleted_at;
-        let past = self.memberships.of(did).into_iter().map(|number| &self.memberships[number]);
+        // A deleted one no longer says where it was.
+        let here = |row: &&MembershipRow| row.version.body.as_ref().is_none_or(|body| body.community == Ok(community));
+        let past = self.memberships.of(did).into_iter().map(|number| &self.memberships[number]).filter(here);
         match past.max_by_key(|row| row.version.rev) {
             Some(row) => {
                 let record = self.uri(did, Collection::Membership, &row.key);
                 let fate = fate(&row.version, deleted_at);
-                let because =
-                    format!("No active membership of {who} in {uri} is known; the last one, {record}, {fate}.");
+                let because = format!("No active membership of {who} in {uri} is known; {record} {fate}.");
                 (false, because, Some(record))
             }
             None => (false, format!("No membership of {who} in {uri} is known."), None),

@@ -44,8 +44,8 @@ pub(super) struct Ruling {
 /// What a version of a ruling says.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct RulingBody {
-    /// In which community, on what; `None` where that means nothing to any feed.
-    place: Option<(u32, Subject)>,
+    /// In which community, on what; or the whole of it, where that means nothing to any feed.
+    place: Result<(u32, Subject), Box<Body>>,
     /// Hides, blocks or accepts; or else takes that back.
     pub affirms: bool,
     created: Time,
@@ -95,7 +95,9 @@ impl Fold {
         let body = action.map(|action| {
             let community = self.community_at(&action.community);
             RulingBody {
-                place: community.zip(self.subject(action.verb, &action.target)),
+                place: community
+                    .zip(self.subject(action.verb, &action.target))
+                    .ok_or_else(|| Box::new(Body::Action(action.clone()))),
                 affirms: matches!(action.verb, Verb::HidePost | Verb::BlockUser),
                 created: action.created,
                 reason: action.reason.clone(),
@@ -110,6 +112,7 @@ impl Fold {
             let community = self.community_at(&acceptance.community);
             let subject = Subject::Acceptance(self.people.find_or_add(&acceptance.subject));
             let place = community.map(|community| (community, subject));
+            let place = place.ok_or_else(|| Box::new(Body::Acceptance(acceptance.clone())));
             RulingBody { place, affirms: true, created: acceptance.created, reason: None }
         });
         self.apply_ruling(record, true, body, out);
@@ -134,7 +137,7 @@ impl Fold {
         let key = RulingKey { is_acceptance, key: Key::from(&record.rkey) };
         let version = Version::new(record, body);
         if let Some(known) = self.rulings.find(author, &key) {
-            let news = self.rulings[known].version.merge(version, |body| self.ruling_form(is_acceptance, body));
+            let news = self.rulings[known].version.merge(version, |body| self.ruling_form(body));
             if news.is_some() {
                 self.refresh_ruling(known, news, out);
             }
@@ -156,7 +159,7 @@ impl Fold {
             ruling.version = version;
         }
         let deleted_at = self.people[ruling.author].deleted_at;
-        let after = ruling.version.live(deleted_at).and_then(|body| body.place.clone());
+        let after = ruling.version.live(deleted_at).and_then(|body| body.place.clone().ok());
         if let Some((community, subject)) = &after {
             self.file(number, *community, subject);
         }
@@ -274,13 +277,15 @@ impl Fold {
         self.uri(*author, collection, &key.key)
     }
 
-    /// The debug form of what was put, as far as it means anything.
-    fn ruling_form(&self, is_acceptance: bool, body: &RulingBody) -> String {
-        let Some((community, subject)) = &body.place else { return String::new() };
+    /// The debug form of what was put.
+    fn ruling_form(&self, body: &RulingBody) -> String {
+        let (community, subject) = match &body.place {
+            Ok(place) => place,
+            Err(body) => return format!("{body:?}"),
+        };
         let community = self.community_uri(*community);
         let did = |did: DidIndex| -> Did { self.people[did].did.clone() };
         let (verbs, target) = match subject {
-            Subject::Acceptance(_) if !is_acceptance => return String::new(),
             Subject::Acceptance(subject) => {
                 let subject = did(*subject);
                 return format!("{:?}", Body::Acceptance(Acceptance { community, subject, created: body.created }));

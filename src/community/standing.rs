@@ -12,7 +12,7 @@ use super::names::{DidIndex, Key};
 use super::rulings::Docket;
 use super::version::Version;
 use crate::fact::{AccessType, Body, Change, Membership, Record};
-use crate::syntax::Time;
+use crate::syntax::{RecordUri, Time};
 
 /// What the records of one community say of one account.
 #[derive(Debug, Default)]
@@ -36,8 +36,8 @@ pub(super) struct MembershipRow {
 /// What a version of a membership says.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct MembershipBody {
-    /// `None` where the URI is no config's.
-    community: Option<u32>,
+    /// The number of the community, or the URI where it is no config's and means nothing.
+    pub community: Result<u32, Box<RecordUri>>,
     active: bool,
     joined: Time,
 }
@@ -65,7 +65,7 @@ impl Fold {
         let member = self.people.find_or_add(&record.did);
         let key = Key::from(&record.rkey);
         let body = body.map(|membership| MembershipBody {
-            community: self.community_at(&membership.community),
+            community: self.community_at(&membership.community).ok_or_else(|| Box::new(membership.community.clone())),
             active: membership.active,
             joined: membership.joined,
         });
@@ -95,7 +95,7 @@ impl Fold {
         }
         let (member, before) = (row.member, row.listed);
         let live = row.version.live(self.people[member].deleted_at);
-        let after = live.filter(|body| body.active).and_then(|body| body.community);
+        let after = live.filter(|body| body.active).and_then(|body| body.community.as_ref().ok().copied());
         row.listed = after;
         if before == after {
             return;
@@ -129,10 +129,12 @@ impl Fold {
         }
     }
 
-    /// The debug form of what was put, as far as it means anything.
+    /// The debug form of what was put.
     fn membership_form(&self, body: &MembershipBody) -> String {
-        let Some(community) = body.community else { return String::new() };
-        let community = self.community_uri(community);
+        let community = match &body.community {
+            Ok(community) => self.community_uri(*community),
+            Err(uri) => (**uri).clone(),
+        };
         format!("{:?}", Body::Membership(Membership { community, active: body.active, joined: body.joined }))
     }
 }
