@@ -139,6 +139,8 @@ pub enum GapReason {
     Sync,
     /// The account came back from `desynchronized`.
     Desynchronized,
+    /// The stream broke at the same position again and again, and was taken up behind it.
+    Unreadable,
 }
 
 impl GapReason {
@@ -149,6 +151,7 @@ impl GapReason {
             Self::CursorClamped => "cursor_clamped",
             Self::Sync => "sync",
             Self::Desynchronized => "desynchronized",
+            Self::Unreadable => "unreadable",
         }
     }
 }

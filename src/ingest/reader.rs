@@ -1,1 +1,429 @@
-//! Reads the stream from its hosts.
+//! Reads the stream from its hosts: one thread, one connection at a time, no async runtime.
+//!
+//! ```text
+//! plan ──endpoint, ask──► connection ──frames──► Sink ──Go / Full / Reconnect / Rewind──┐
+//!   ▲                        │ end                                                      │
+//!   └── outcome, cursor ◄────┴──────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! In: the endpoints, and the position from which to go on (the sink knows it). Out: every message, in order, to the
+//! [`Sink`]. What always holds:
+//! - The sink is ticked at least each half of [`TOKEN_INTERVAL_MILLIS`](crate::limits::TOKEN_INTERVAL_MILLIS): idle,
+//!   connecting, waiting or reading. The one exception is the resolution of a host's name, which the system does not let
+//!   go of; an address needs none.
+//! - When the sink is full nothing is read, so the host's own sending comes to rest. Nothing is dropped.
+//! - A connection that ends is followed by another, whatever ended it, from where the sink is; only [`Handle::stop`] ends
+//!   the reader. How long it waits in between grows until something new arrives.
+//! - Every wait ends at once when the [`Handle`] says so.
+
+mod connection;
+mod plan;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use mio::{Events, Poll, Token, Waker};
+use tracing::{debug, info, warn};
+
+pub use self::plan::{Config, Timeouts, WithoutCursor};
+
+use self::connection::Connection;
+use self::plan::{Outcome, Plan};
+use crate::clock::Clock;
+use crate::fact::{Cursor, GapReason};
+use crate::limits::{FULL_WAIT_MILLIS, TOKEN_INTERVAL_MILLIS};
+use crate::syntax::Time;
+use crate::telemetry::{Reason, Telemetry};
+use crate::wire::endpoint::{Ask, Endpoint};
+use crate::wire::session::{Event, Session, SessionError};
+
+/// Who takes what the reader reads.
+pub trait Sink {
+    /// Takes one text message. It is a slice of a block of 64 KiB: copy what is to be kept.
+    fn frame(&mut self, frame: Bytes, endpoint: &Endpoint) -> Pressure;
+    /// Called at least each half of the token interval, whether or not anything comes.
+    fn tick(&mut self);
+    /// After [`Pressure::Full`]: whether reading may go on. Called now and then without it, too.
+    fn ready(&mut self) -> bool;
+    /// The newest position that was taken; of the recovered log before the first one.
+    fn resume(&self) -> Option<Cursor>;
+    /// A message was refused before it could be handed over.
+    fn refused(&mut self, reason: Reason);
+    /// The host may not have told everything from the position on that it was asked for.
+    fn gap(&mut self, endpoint: &Endpoint, reason: GapReason);
+    /// A connection is open, and was asked for `ask`: the first event can be held against it.
+    fn connected(&mut self, endpoint: &Endpoint, ask: &Ask);
+    /// A connection is lost, or could not be made. Whatever was taken counts for [`Sink::resume`] from now on.
+    fn disconnected(&mut self, endpoint: &Endpoint, why: &str);
+}
+
+/// What the sink wants after a message, which it has taken in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pressure {
+    /// The next one.
+    Go,
+    /// None before [`Sink::ready`].
+    Full,
+    /// Another connection: the host said that it ends this one.
+    Reconnect,
+    /// Another connection to the same host, from its oldest: it did not begin where it was asked to.
+    Rewind,
+}
+
+/// Wakes and stops a reader from another thread.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    stop: Arc<AtomicBool>,
+    waker: Arc<Waker>,
+}
+
+impl Handle {
+    /// Ends the reader; [`Reader::run`] returns within 100 ms, or when the system has resolved a name.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Says that the sink may be ready again.
+    pub fn wake(&self) {
+        if let Err(error) = self.waker.wake() {
+            // The reader wakes by itself within a tick.
+            debug!(%error, "the reader could not be woken");
+        }
+    }
+}
+
+/// The loop of the reader's thread.
+pub struct Reader<S> {
+    plan: Plan,
+    sink: S,
+    clock: Clock,
+    telemetry: Arc<Telemetry>,
+    poll: Poll,
+    events: Events,
+    handle: Handle,
+    tick_at: Duration,
+}
+
+/// How a connection ended.
+struct End {
+    why: Why,
+    frames: u64,
+}
+
+/// Why a connection ended, or was not made.
+#[derive(Debug, thiserror::Error)]
+enum Why {
+    #[error("stopped")]
+    Stopped,
+    #[error("the name {host} cannot be resolved ({error}): check the name and the network")]
+    Resolve { host: String, error: io::Error },
+    #[error("{0}")]
+    Network(#[from] io::Error),
+    #[error("no connection within {0:?}")]
+    ConnectTimeout(Duration),
+    #[error("{0}")]
+    Session(#[from] SessionError),
+    #[error("the host closed with {code} {reason:?}")]
+    Closed { code: u16, reason: String },
+    #[error("the host has sent nothing for {0:?} after it accepted")]
+    Silent(Duration),
+    #[error("the host has stopped sending for {0:?}")]
+    Idle(Duration),
+    #[error("the host said that it ends the connection")]
+    Asked,
+    #[error("the host did not begin where it was asked to")]
+    Rewind,
+}
+
+const WAKE: Token = Token(0);
+const SOCKET: Token = Token(1);
+const TICK: Duration = Duration::from_millis(TOKEN_INTERVAL_MILLIS / 4);
+const FULL_WAIT: Duration = Duration::from_millis(FULL_WAIT_MILLIS);
+
+impl<S: Sink> Reader<S> {
+    /// Prepares a reader, and the handle that stops it. `rng` is for the jitter between tries.
+    ///
+    /// # Errors
+    /// The system gives no poll.
+    ///
+    /// # Panics
+    /// When `config` has no endpoint.
+    pub fn new(
+        config: Config,
+        sink: S,
+        telemetry: Arc<Telemetry>,
+        clock: Clock,
+        rng: fastrand::Rng,
+    ) -> io::Result<(Self, Handle)> {
+        assert!(!config.endpoints.is_empty(), "a reader needs an endpoint");
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+        let handle = Handle { stop: Arc::new(AtomicBool::new(false)), waker };
+        let plan = Plan::new(config, rng);
+        let events = Events::with_capacity(8);
+        let tick_at = clock.monotonic();
+        Ok((Self { plan, sink, clock, telemetry, poll, events, handle: handle.clone(), tick_at }, handle))
+    }
+
+    /// Reads until it is stopped, and gives the sink back.
+    pub fn run(mut self) -> S {
+        while !self.stopped() {
+            let now = Time::from_micros(self.clock.wall_micros());
+            let next = self.plan.next(self.sink.resume(), now);
+            let endpoint = self.plan.endpoint(next.at).clone();
+            if next.skips {
+                warn!(host = endpoint.host_name(), start = %next.ask.start, "the stream is unreadable: going on behind it");
+                self.sink.gap(&endpoint, GapReason::Unreadable);
+            }
+            let end = self.read_from(&endpoint, &next.ask);
+            let why = end.why.to_string();
+            self.sink.disconnected(&endpoint, &why);
+            if matches!(end.why, Why::Stopped) {
+                break;
+            }
+            let outcome = Outcome { of: next, kind: end.why.kind(), cursor: self.sink.resume() };
+            let after = self.plan.ended(&outcome);
+            if let Some(reason) = after.gap {
+                self.sink.gap(&endpoint, reason);
+            }
+            end.why.log(&endpoint, end.frames, after.wait);
+            self.wait(after.wait);
+        }
+        info!("the reader has stopped");
+        self.sink
+    }
+
+    fn read_from(&mut self, endpoint: &Endpoint, ask: &Ask) -> End {
+        let mut frames = 0;
+        let why = match self.connect(endpoint, ask) {
+            Ok(mut connection) => {
+                let why = self.drive(&mut connection, endpoint, ask, &mut frames);
+                connection.hang_up(&self.poll);
+                why
+            }
+            Err(why) => why,
+        };
+        End { why, frames }
+    }
+
+    /// Makes the TCP connection, to one address of the host after the other within the time for all.
+    fn connect(&mut self, endpoint: &Endpoint, ask: &Ask) -> Result<Connection, Why> {
+        let session = Session::connect(&endpoint.request_url(ask))?;
+        debug!(host = endpoint.host_name(), "resolving");
+        let addresses = connection::resolve(endpoint)
+            .map_err(|error| Why::Resolve { host: endpoint.host().to_owned(), error })?;
+        let limit = self.plan.timeouts().connect;
+        let deadline = self.clock.monotonic() + limit;
+        let mut last = Why::ConnectTimeout(limit);
+        let mut session = Some(session);
+        for (at, address) in addresses.iter().enumerate() {
+            let now = self.clock.monotonic();
+            let left = u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
+            let until = now + deadline.saturating_sub(now) / left;
+            match self.connect_to(*address, until) {
+                Ok(Some(stream)) => {
+                    let session = session.take().expect("invariant: the loop ends with the first connection");
+                    return Ok(Connection::new(stream, session, deadline));
+                }
+                Ok(None) if self.stopped() => return Err(Why::Stopped),
+                Ok(None) => last = Why::ConnectTimeout(limit),
+                Err(error) => last = Why::Network(error),
+            }
+        }
+        Err(last)
+    }
+
+    /// One address; `None` when the time is over, or the reader was stopped.
+    fn connect_to(&mut self, address: std::net::SocketAddr, until: Duration) -> io::Result<Option<mio::net::TcpStream>> {
+        let mut stream = connection::begin(&self.poll, SOCKET, address)?;
+        loop {
+            if connection::is_up(&stream)? {
+                return Ok(Some(stream));
+            }
+            if self.clock.monotonic() >= until || self.stopped() {
+                connection::release(&self.poll, &mut stream);
+                return Ok(None);
+            }
+            self.rest(until);
+        }
+    }
+
+    /// Drives one connection to its end.
+    fn drive(&mut self, connection: &mut Connection, endpoint: &Endpoint, ask: &Ask, frames: &mut u64) -> Why {
+        let mut full = !self.sink.ready();
+        loop {
+            self.upkeep();
+            if self.stopped() {
+                connection.say_goodbye();
+                return Why::Stopped;
+            }
+            if full {
+                full = !self.sink.ready();
+                connection.live(self.clock.monotonic());
+            }
+            if !full {
+                match self.take_all(connection, endpoint, ask, frames) {
+                    Ok(is_full) => full = is_full,
+                    Err(why) => {
+                        connection.flush_last_words();
+                        return why;
+                    }
+                }
+            }
+            if let Err(error) = connection.flush() {
+                return error.into();
+            }
+            let now = self.clock.monotonic();
+            match connection.due(now, self.plan.timeouts()) {
+                Err(why) => return why,
+                Ok(_) if full => self.rest(now + FULL_WAIT),
+                Ok(_) if connection.may_read() => {}
+                Ok(until) => {
+                    self.rest(until);
+                    connection.notice(&self.events, SOCKET);
+                }
+            }
+        }
+    }
+
+    /// Hands over what has come, and reads once more; whether the sink is full now.
+    fn take_all(
+        &mut self,
+        connection: &mut Connection,
+        endpoint: &Endpoint,
+        ask: &Ask,
+        frames: &mut u64,
+    ) -> Result<bool, Why> {
+        let mut taken = Taken::default();
+        let result = self.take_events(connection, endpoint, ask, &mut taken);
+        *frames += taken.frames;
+        self.telemetry.frames.add(taken.frames);
+        self.telemetry.frame_bytes.add(taken.bytes);
+        if taken.text {
+            connection.live(self.clock.monotonic());
+        }
+        let full = result?;
+        if !full && connection.may_read() {
+            connection.read()?;
+        }
+        Ok(full)
+    }
+
+    fn take_events(
+        &mut self,
+        connection: &mut Connection,
+        endpoint: &Endpoint,
+        ask: &Ask,
+        taken: &mut Taken,
+    ) -> Result<bool, Why> {
+        while let Some(event) = connection.next()? {
+            match event {
+                Event::Text(text) => {
+                    taken.text = true;
+                    taken.count(text.len());
+                    match self.sink.frame(text.into(), endpoint) {
+                        Pressure::Go => {}
+                        Pressure::Full => return Ok(true),
+                        Pressure::Reconnect => return Err(Why::Asked),
+                        Pressure::Rewind => return Err(Why::Rewind),
+                    }
+                }
+                Event::Binary(bytes) => {
+                    taken.count(bytes.len());
+                    self.sink.refused(Reason::Binary);
+                }
+                Event::Refused(reason) => {
+                    taken.count(0);
+                    debug!(host = endpoint.host_name(), reason = reason.as_str(), "a message was skipped");
+                    self.sink.refused(reason);
+                }
+                Event::Open => {
+                    info!(host = endpoint.host_name(), dialect = endpoint.dialect().as_str(), start = %ask.start, "connected");
+                    connection.opened(self.clock.monotonic());
+                    self.sink.connected(endpoint, ask);
+                }
+                Event::Closed { code, reason } => return Err(Why::Closed { code, reason }),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Waits between two tries.
+    fn wait(&mut self, time: Duration) {
+        let until = self.clock.monotonic() + time;
+        while self.clock.monotonic() < until && !self.stopped() {
+            self.upkeep();
+            self.rest(until);
+        }
+    }
+
+    /// Sleeps until `until`, the next tick, an event of the socket, or a call of the handle.
+    fn rest(&mut self, until: Duration) {
+        let now = self.clock.monotonic();
+        let time = until.min(self.tick_at).saturating_sub(now);
+        // At least a millisecond, or the poll would not sleep at all at the end of a wait.
+        let time = if until > now { time.max(Duration::from_millis(1)) } else { Duration::ZERO };
+        self.events.clear();
+        match self.poll.poll(&mut self.events, Some(time)) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => warn!(%error, "the poll failed"),
+        }
+        self.upkeep();
+    }
+
+    fn upkeep(&mut self) {
+        let now = self.clock.monotonic();
+        if now >= self.tick_at {
+            self.tick_at = now + TICK;
+            self.sink.tick();
+            self.sink.ready();
+        }
+    }
+
+    fn stopped(&self) -> bool {
+        self.handle.stop.load(Ordering::Acquire)
+    }
+}
+
+/// What was taken of one connection at one go.
+#[derive(Default)]
+struct Taken {
+    frames: u64,
+    bytes: u64,
+    /// Only text is what we came for: a host that sends anything else counts as silent.
+    text: bool,
+}
+
+impl Taken {
+    fn count(&mut self, bytes: usize) {
+        self.frames += 1;
+        self.bytes += bytes as u64;
+    }
+}
+
+impl Why {
+    fn kind(&self) -> plan::Kind {
+        match self {
+            Self::Session(SessionError::Refused { refusal }) => plan::Kind::of_refusal(refusal),
+            Self::Session(SessionError::Protocol(_)) => plan::Kind::Protocol,
+            Self::Silent(_) => plan::Kind::Silent,
+            Self::Rewind => plan::Kind::Rewind,
+            _ => plan::Kind::Other,
+        }
+    }
+
+    fn log(&self, endpoint: &Endpoint, frames: u64, wait: Duration) {
+        let seconds = wait.as_secs_f64();
+        let dialect = endpoint.dialect().as_str();
+        if frames == 0 {
+            warn!(dialect, "cannot read {endpoint}: {self}; next try in {seconds:.1} s");
+        } else {
+            warn!(dialect, frames, "lost {endpoint}: {self}; next try in {seconds:.1} s");
+        }
+    }
+}

@@ -1,1 +1,465 @@
-//! A websocket session, sans-io.
+//! One websocket connection, without a socket: bytes in, messages and bytes out.
+//!
+//! ```text
+//! recv ─► space()  received(n) ─► gate ─► tungstenite ─► next() ─► Event
+//! send ◄─ output() sent(n)     ◄───────── handshake, pong, ping, close
+//! ```
+//!
+//! The handshake, fragments, masks, control frames, UTF-8 and the closing handshake are tungstenite's, and every check of
+//! RFC 6455 with them. Its stream is [`Wire`], two buffers in memory. A message is copied once, from the receive buffer
+//! into tungstenite's; what comes out is a slice of that. **Whoever keeps a message keeps its whole block alive (64 KiB):
+//! copy what is to live longer than a few messages.**
+//!
+//! What always holds:
+//! - No data frame is ever sent: a v2 host closes on the first one. Pings, pongs and close are all that goes out.
+//! - A message above [`FRAME_BYTES_MAX`](crate::limits::FRAME_BYTES_MAX) is told as [`Event::Refused`] and skipped, and
+//!   so is a text that is not UTF-8; the connection goes on. RFC 6455 §8.1 would have the connection failed for the
+//!   latter; but the same text would come again after each reconnect, and the stream would stand still.
+//! - After an error or [`Event::Closed`] nothing more comes out.
+
+mod gate;
+
+use std::io::{self, Read, Write};
+
+use tungstenite::client::IntoClientRequest;
+use tungstenite::handshake::MidHandshake;
+use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tungstenite::{ClientHandshake, HandshakeError, Message, WebSocket};
+
+pub use bytes::Bytes;
+pub use tungstenite::Utf8Bytes;
+
+use self::gate::{Alone, Gate, Step};
+use crate::limits::{FRAME_BYTES_MAX, RECEIVE_BUFFER_BYTES, UPGRADE_BYTES_MAX};
+use crate::telemetry::Reason;
+
+/// What comes out of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The handshake is done.
+    Open,
+    /// A text message.
+    Text(Utf8Bytes),
+    /// A binary message.
+    Binary(Bytes),
+    /// A message was skipped: it was too large, or its text is not UTF-8.
+    Refused(Reason),
+    /// The host has closed. What [`Session::output`] holds is the answer to that.
+    Closed {
+        /// The status code; 1005 where none was given.
+        code: u16,
+        /// What the host says about it; may be empty.
+        reason: String,
+    },
+}
+
+/// Why a session is over.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SessionError {
+    /// The URL cannot be put into a request.
+    #[error("the request cannot be made: {0}")]
+    Request(String),
+    /// What answers is no HTTP server.
+    #[error("what answers does not speak HTTP (it begins with {0:?}): check host and port")]
+    NotHttp(String),
+    /// An HTTP answer other than the upgrade.
+    #[error("{refusal}")]
+    Refused {
+        /// What it says.
+        refusal: Refusal,
+    },
+    /// The answer to the handshake is wrong.
+    #[error("the websocket handshake failed: {0}")]
+    Handshake(String),
+    /// The host broke the websocket protocol after the handshake.
+    #[error("the host broke the websocket protocol: {0}")]
+    Protocol(String),
+    /// The host hung up without a closing handshake.
+    #[error("the host hung up without closing")]
+    HungUp,
+}
+
+/// An HTTP answer other than the upgrade.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status, such as 400 or 503.
+    pub status: u16,
+    /// `error` of a JSON body, such as `CursorTooOld`.
+    pub error: Option<String>,
+    /// `message` of a JSON body, or the beginning of one that is not JSON.
+    pub message: String,
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the host answered {}", self.status)?;
+        if let Some(error) = &self.error {
+            write!(f, " {error}")?;
+        }
+        if !self.message.is_empty() {
+            write!(f, ": {}", self.message)?;
+        }
+        Ok(())
+    }
+}
+
+/// A client's side of one websocket connection.
+#[derive(Debug)]
+pub struct Session(Phase);
+
+#[derive(Debug)]
+enum Phase {
+    Handshake(MidHandshake<ClientHandshake<Wire>>),
+    /// The head of an answer was read that is no upgrade; its body explains it.
+    Refused {
+        status: u16,
+        length: Option<usize>,
+        wire: Wire,
+    },
+    Open {
+        socket: WebSocket<Wire>,
+        gate: Gate,
+    },
+    /// Over: said or failed. What is left to send stays.
+    Over(Wire),
+}
+
+impl Session {
+    /// Begins a session: the request is in [`Session::output`].
+    ///
+    /// # Errors
+    /// The URL is not one of a websocket.
+    pub fn connect(url: &str) -> Result<Self, SessionError> {
+        let fail = |error: tungstenite::Error| SessionError::Request(error.to_string());
+        let request = url.into_client_request().map_err(fail)?;
+        let start = ClientHandshake::start(Wire::new(), request, Some(config())).map_err(fail)?;
+        match start.handshake() {
+            Err(HandshakeError::Interrupted(mid)) => Ok(Self(Phase::Handshake(mid))),
+            Err(HandshakeError::Failure(error)) => Err(fail(error)),
+            Ok(_) => unreachable!("nothing was received, so nothing can have been agreed"),
+        }
+    }
+
+    /// Where the next bytes from the network go; empty only if nobody calls [`Session::next`].
+    pub fn space(&mut self) -> &mut [u8] {
+        self.wire_mut().space()
+    }
+
+    /// Says that `count` bytes of [`Session::space`] were filled.
+    pub fn received(&mut self, count: usize) {
+        let wire = self.wire_mut();
+        wire.end = (wire.end + count).min(wire.input.len());
+    }
+
+    /// What waits to be sent.
+    pub fn output(&self) -> &[u8] {
+        &self.wire().output
+    }
+
+    /// Says that `count` bytes of [`Session::output`] were sent.
+    pub fn sent(&mut self, count: usize) {
+        let output = &mut self.wire_mut().output;
+        output.drain(..count.min(output.len()));
+    }
+
+    /// Puts a ping into the output, once the session is open.
+    pub fn ping(&mut self) {
+        if let Phase::Open { socket, .. } = &mut self.0 {
+            // It can only fail once the connection is closing, and then no ping is needed.
+            let _closing = socket.send(Message::Ping(Bytes::new()));
+        }
+    }
+
+    /// Puts a close frame into the output, once the session is open; nothing is read any more.
+    pub fn close(&mut self) {
+        if let Phase::Open { socket, .. } = &mut self.0 {
+            let frame = CloseFrame { code: CloseCode::Away, reason: Utf8Bytes::from_static("") };
+            let _closed_already = socket.close(Some(frame));
+        }
+        self.finish();
+    }
+
+    /// The next thing that the received bytes say; `None` when more bytes are needed.
+    ///
+    /// # Errors
+    /// The session is over.
+    #[expect(clippy::should_implement_trait, reason = "it can go on after None")]
+    pub fn next(&mut self) -> Result<Option<Event>, SessionError> {
+        let result = match &mut self.0 {
+            Phase::Handshake(_) => self.shake_hands(),
+            Phase::Refused { .. } => self.read_refusal(false).map_or(Ok(None), Err),
+            Phase::Open { .. } => self.read_message(),
+            Phase::Over(wire) => {
+                wire.start = wire.end;
+                Ok(None)
+            }
+        };
+        if matches!(result, Err(_) | Ok(Some(Event::Closed { .. }))) {
+            self.finish();
+        }
+        result
+    }
+
+    /// The network has nothing more: why the session is over. Ask [`Session::next`] first for what is still in it.
+    pub fn end(&mut self) -> SessionError {
+        let error = match &self.0 {
+            Phase::Refused { .. } => self.read_refusal(true).unwrap_or(SessionError::HungUp),
+            _ => SessionError::HungUp,
+        };
+        self.finish();
+        error
+    }
+
+    fn shake_hands(&mut self) -> Result<Option<Event>, SessionError> {
+        let wire = self.wire_mut();
+        match head_length(wire.unread())? {
+            None => return Ok(None),
+            Some(length) => wire.allowed = length,
+        }
+        let head = Head::read(wire.unread());
+        let Phase::Handshake(mid) = std::mem::replace(&mut self.0, Phase::Over(Wire::default())) else {
+            unreachable!("only called in this phase");
+        };
+        let mut wire = match mid.handshake() {
+            Ok((socket, _response)) => {
+                self.0 = Phase::Open { socket, gate: Gate::default() };
+                return Ok(Some(Event::Open));
+            }
+            Err(HandshakeError::Interrupted(_)) => {
+                return Err(SessionError::Handshake("the answer is cut short".into()));
+            }
+            Err(HandshakeError::Failure(tungstenite::Error::Http(_))) => Wire::default(),
+            Err(HandshakeError::Failure(error)) => return Err(SessionError::Handshake(error.to_string())),
+        };
+        // tungstenite has dropped its stream with the error: the body was kept aside.
+        wire.keep(&head.rest);
+        self.0 = Phase::Refused { status: head.status, length: head.content_length, wire };
+        self.read_refusal(false).map_or(Ok(None), Err)
+    }
+
+    /// The refusal, once its body is there, or `ended`, or it is as long as we care to read.
+    fn read_refusal(&mut self, ended: bool) -> Option<SessionError> {
+        let Phase::Refused { status, length, wire } = &self.0 else { return None };
+        let body = wire.unread();
+        let parsed = refusal_of(*status, body);
+        let complete = length.is_some_and(|length| body.len() >= length) || parsed.error.is_some();
+        (ended || complete || body.len() >= UPGRADE_BYTES_MAX).then_some(SessionError::Refused { refusal: parsed })
+    }
+
+    fn read_message(&mut self) -> Result<Option<Event>, SessionError> {
+        loop {
+            let Phase::Open { socket, gate } = &mut self.0 else { return Ok(None) };
+            match socket.read() {
+                Ok(Message::Text(text)) => return Ok(Some(Event::Text(text))),
+                Ok(Message::Binary(bytes)) => return Ok(Some(Event::Binary(bytes))),
+                Ok(Message::Close(frame)) => {
+                    let _sent = socket.flush();
+                    let (code, reason) = frame.map_or((1005, String::new()), |f| (f.code.into(), f.reason.to_string()));
+                    return Ok(Some(Event::Closed { code, reason }));
+                }
+                Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
+                Err(tungstenite::Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                    match gate.step(socket.get_ref().unread()) {
+                        Step::Wait => return Ok(None),
+                        Step::Pass(count) => socket.get_mut().allowed = count,
+                        Step::Drop(count) => socket.get_mut().start += count,
+                        Step::Refuse => {
+                            self.forget_message();
+                            return Ok(Some(Event::Refused(Reason::TooLarge)));
+                        }
+                        Step::Violation => return Err(unfinished()),
+                    }
+                }
+                Err(tungstenite::Error::Utf8(_)) if gate.alone() != Some(Alone::Close) => {
+                    if let Some(Alone::Fragment { .. }) = gate.alone() {
+                        gate.refuse_rest();
+                        self.forget_message();
+                    }
+                    return Ok(Some(Event::Refused(Reason::Garbage)));
+                }
+                Err(error) => return Err(SessionError::Protocol(error.to_string())),
+            }
+        }
+    }
+
+    /// Makes tungstenite forget a message of which it holds a part. It stands between two frames, so a new one can go on
+    /// where the old one stood.
+    fn forget_message(&mut self) {
+        match std::mem::replace(&mut self.0, Phase::Over(Wire::default())) {
+            Phase::Open { socket, gate } => {
+                let socket = WebSocket::from_raw_socket(socket.into_inner(), Role::Client, Some(config()));
+                self.0 = Phase::Open { socket, gate };
+            }
+            other => self.0 = other,
+        }
+    }
+
+    fn finish(&mut self) {
+        self.0 = match std::mem::replace(&mut self.0, Phase::Over(Wire::default())) {
+            Phase::Open { socket, .. } => Phase::Over(socket.into_inner()),
+            Phase::Refused { wire, .. } | Phase::Over(wire) => Phase::Over(wire),
+            Phase::Handshake(_) => Phase::Over(Wire::default()),
+        };
+    }
+
+    fn wire(&self) -> &Wire {
+        match &self.0 {
+            Phase::Handshake(mid) => mid.get_ref().get_ref(),
+            Phase::Open { socket, .. } => socket.get_ref(),
+            Phase::Refused { wire, .. } | Phase::Over(wire) => wire,
+        }
+    }
+
+    fn wire_mut(&mut self) -> &mut Wire {
+        match &mut self.0 {
+            Phase::Handshake(mid) => mid.get_mut().get_mut(),
+            Phase::Open { socket, .. } => socket.get_mut(),
+            Phase::Refused { wire, .. } | Phase::Over(wire) => wire,
+        }
+    }
+}
+
+fn unfinished() -> SessionError {
+    SessionError::Protocol("a message began before the one before it was finished".into())
+}
+
+/// The bytes that tungstenite takes at once: it clears as much for every read, and hands out slices of such blocks.
+const BLOCK_BYTES: usize = 64 << 10;
+
+fn config() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(BLOCK_BYTES)
+        .write_buffer_size(0)
+        .max_message_size(Some(FRAME_BYTES_MAX))
+        .max_frame_size(Some(FRAME_BYTES_MAX))
+}
+
+/// The stream that tungstenite reads and writes: what was received, as far as it may pass, and what is to be sent.
+#[derive(Debug, Default)]
+struct Wire {
+    /// `input[start..end]` was received and not taken yet; 0 ≤ allowed ≤ end − start.
+    input: Box<[u8]>,
+    start: usize,
+    end: usize,
+    /// So many bytes from `start` may be read.
+    allowed: usize,
+    output: Vec<u8>,
+}
+
+impl Wire {
+    fn new() -> Self {
+        Self { input: vec![0; RECEIVE_BUFFER_BYTES].into(), ..Self::default() }
+    }
+
+    fn unread(&self) -> &[u8] {
+        &self.input[self.start..self.end]
+    }
+
+    fn space(&mut self) -> &mut [u8] {
+        if self.input.is_empty() {
+            *self = Self { output: std::mem::take(&mut self.output), ..Self::new() };
+        }
+        self.input.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        &mut self.input[self.end..]
+    }
+
+    /// Takes `bytes` as if they had just been received.
+    fn keep(&mut self, bytes: &[u8]) {
+        let space = self.space();
+        let count = bytes.len().min(space.len());
+        space[..count].copy_from_slice(&bytes[..count]);
+        self.end += count;
+    }
+}
+
+impl Read for Wire {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.allowed.min(into.len());
+        if count == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        into[..count].copy_from_slice(&self.input[self.start..self.start + count]);
+        self.start += count;
+        self.allowed -= count;
+        Ok(count)
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.output.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The length of the head of an HTTP answer, once it is there. tungstenite gets it in one piece: it takes a head that
+/// comes in many small ones for an attack.
+fn head_length(input: &[u8]) -> Result<Option<usize>, SessionError> {
+    const BEGINS: &[u8] = b"HTTP/";
+    let seen = input.len().min(BEGINS.len());
+    if input[..seen] != BEGINS[..seen] {
+        let shown = &input[..input.len().min(32)];
+        return Err(SessionError::NotHttp(String::from_utf8_lossy(shown).into_owned()));
+    }
+    match memchr::memmem::find(&input[..input.len().min(UPGRADE_BYTES_MAX)], b"\r\n\r\n") {
+        Some(at) => Ok(Some(at + 4)),
+        None if input.len() >= UPGRADE_BYTES_MAX => {
+            Err(SessionError::Handshake(format!("the head of the answer is longer than {UPGRADE_BYTES_MAX} bytes")))
+        }
+        None => Ok(None),
+    }
+}
+
+/// What we need of an HTTP answer besides what tungstenite checks.
+struct Head {
+    status: u16,
+    content_length: Option<usize>,
+    /// What was received of the body.
+    rest: Vec<u8>,
+}
+
+impl Head {
+    fn read(input: &[u8]) -> Self {
+        let end = memchr::memmem::find(input, b"\r\n\r\n").map_or(input.len(), |at| at + 4);
+        let text = String::from_utf8_lossy(&input[..end]);
+        let status = text.split_ascii_whitespace().nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+        let content_length = text.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
+        });
+        let rest = if status == 101 { Vec::new() } else { input[end..].to_vec() };
+        Self { status, content_length, rest }
+    }
+}
+
+/// What a body says. A chunked one is not taken apart: its JSON stands between the first and the last brace.
+fn refusal_of(status: u16, body: &[u8]) -> Refusal {
+    #[derive(serde::Deserialize)]
+    struct Body {
+        error: String,
+        #[serde(default)]
+        message: String,
+    }
+    let json = memchr::memchr(b'{', body)
+        .zip(memchr::memrchr(b'}', body))
+        .and_then(|(from, to)| serde_json::from_slice::<Body>(body.get(from..=to)?).ok());
+    match json {
+        Some(Body { error, message }) => Refusal { status, error: Some(error), message: shown(&message) },
+        None => Refusal { status, error: None, message: shown(&String::from_utf8_lossy(body)) },
+    }
+}
+
+/// The beginning of a foreign text, fit for one line of a log.
+fn shown(text: &str) -> String {
+    text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+//! One TCP connection with its websocket session, and the times by which something must have happened on it.
+//!
+//! ```text
+//! begin ──up──► handshake ──Open──► waiting for data ──text──► reading
+//!   └── within connect ──┘             └ within first data ┘      └ never silent for idle; a ping at half of it
+//! ```
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+
+use super::Why;
+use super::plan::Timeouts;
+use crate::wire::endpoint::Endpoint;
+use crate::wire::session::{Event, Session, SessionError};
+
+/// A connected socket. It was registered at the poll for edges: after one it is read until it would block.
+pub(super) struct Connection {
+    stream: TcpStream,
+    session: Session,
+    stage: Stage,
+    readable: bool,
+    /// The network has nothing more.
+    ended: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    /// The handshake must be done at this moment.
+    Handshake { until: Duration },
+    /// Open since then, without data.
+    Waiting { since: Duration },
+    /// Data came then.
+    Reading { last: Duration, pinged: bool },
+}
+
+impl Connection {
+    /// Of a stream that is up; the handshake must be done at `until`.
+    pub(super) fn new(stream: TcpStream, session: Session, until: Duration) -> Self {
+        Self { stream, session, stage: Stage::Handshake { until }, readable: true, ended: false }
+    }
+
+    /// The next thing that was received.
+    pub(super) fn next(&mut self) -> Result<Option<Event>, Why> {
+        match self.session.next()? {
+            None if self.ended => Err(self.session.end().into()),
+            event => Ok(event),
+        }
+    }
+
+    /// Whether [`Connection::read`] may bring something.
+    pub(super) fn may_read(&self) -> bool {
+        self.readable && !self.ended
+    }
+
+    /// Reads once. What came must be taken with [`Connection::next`] before the next call.
+    pub(super) fn read(&mut self) -> Result<(), Why> {
+        match self.stream.read(self.session.space()) {
+            Ok(0) => self.ended = true,
+            Ok(count) => self.session.received(count),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => self.ended = true,
+            Err(error) => return Err(error.into()),
+        }
+        if self.ended {
+            // What is still in the session comes first; then the end is told.
+            self.readable = false;
+        }
+        Ok(())
+    }
+
+    /// Takes note of what the poll says.
+    pub(super) fn notice(&mut self, events: &Events, token: Token) {
+        if events.iter().any(|event| event.token() == token && (event.is_readable() || event.is_read_closed())) {
+            self.readable = true;
+        }
+    }
+
+    /// Sends what can be sent now.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        while !self.session.output().is_empty() {
+            match self.stream.write(self.session.output()) {
+                Ok(0) => return Ok(()),
+                Ok(count) => self.session.sent(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // The reading side knows better why: it may hold the host's last words.
+                Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
+                    let count = self.session.output().len();
+                    self.session.sent(count);
+                    self.readable = true;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The answer to a close, as far as the host still wants it.
+    pub(super) fn flush_last_words(&mut self) {
+        let _best_effort = self.flush();
+    }
+
+    /// Closes as a client that goes away.
+    pub(super) fn say_goodbye(&mut self) {
+        self.session.close();
+        self.flush_last_words();
+    }
+
+    /// The handshake is done.
+    pub(super) fn opened(&mut self, now: Duration) {
+        self.stage = Stage::Waiting { since: now };
+    }
+
+    /// Data came, or we are the ones who do not read.
+    pub(super) fn live(&mut self, now: Duration) {
+        if !matches!(self.stage, Stage::Handshake { .. }) {
+            self.stage = Stage::Reading { last: now, pinged: false };
+        }
+    }
+
+    /// The moment at which this must be called again, or why the connection is given up. Pings where one is due.
+    pub(super) fn due(&mut self, now: Duration, timeouts: &Timeouts) -> Result<Duration, Why> {
+        let (until, why) = match self.stage {
+            Stage::Handshake { until } => (until, Why::ConnectTimeout(timeouts.connect)),
+            Stage::Waiting { since } => (since + timeouts.first_data, Why::Silent(timeouts.first_data)),
+            Stage::Reading { last, .. } => (last + timeouts.idle, Why::Idle(timeouts.idle)),
+        };
+        if now >= until {
+            // A refusal whose body does not end is a refusal all the same.
+            return Err(match self.session.end() {
+                refused @ SessionError::Refused { .. } => refused.into(),
+                _ => why,
+            });
+        }
+        let Stage::Reading { last, pinged: false } = self.stage else { return Ok(until) };
+        let ping_at = last + timeouts.idle / 2;
+        if now < ping_at {
+            return Ok(ping_at);
+        }
+        self.stage = Stage::Reading { last, pinged: true };
+        self.session.ping();
+        self.flush()?;
+        Ok(until)
+    }
+
+    /// Closes the socket.
+    pub(super) fn hang_up(mut self, poll: &Poll) {
+        release(poll, &mut self.stream);
+    }
+}
+
+
+/// The addresses of a host. A name asks the system's resolver, which takes its time; an address does not.
+pub(super) fn resolve(endpoint: &Endpoint) -> io::Result<Vec<SocketAddr>> {
+    let host = endpoint.host().trim_start_matches('[').trim_end_matches(']');
+    let addresses: Vec<_> = (host, endpoint.port()).to_socket_addrs()?.collect();
+    if addresses.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "it has no address"));
+    }
+    Ok(addresses)
+}
+
+/// Begins a connection to one address.
+pub(super) fn begin(poll: &Poll, token: Token, address: SocketAddr) -> io::Result<TcpStream> {
+    let mut stream = TcpStream::connect(address)?;
+    poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+    Ok(stream)
+}
+
+/// Whether a begun connection stands.
+pub(super) fn is_up(stream: &TcpStream) -> io::Result<bool> {
+    if let Some(error) = stream.take_error()? {
+        return Err(error);
+    }
+    match stream.peer_addr() {
+        Ok(_) => {
+            stream.set_nodelay(true)?;
+            Ok(true)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Takes a socket from the poll before it is closed.
+pub(super) fn release(poll: &Poll, stream: &mut TcpStream) {
+    // Closing a socket takes it from the poll, too.
+    let _done_by_close = poll.registry().deregister(stream);
+}
