@@ -15,7 +15,7 @@ mod nsid;
 mod record_key;
 mod tid;
 
-pub use at_uri::{AtUri, RecordUri, compare_repositories};
+pub use at_uri::{AtUri, RecordUri, compare_before_slash, compare_repositories};
 pub use cid::Cid;
 pub use datetime::{Time, parse_datetime};
 pub use did::Did;
