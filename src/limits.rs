@@ -70,6 +70,9 @@ pub const TIME_CURSOR_MIN: u64 = 1_000_000_000_000_000;
 
 /// Unmatched deletes and updates that are remembered for a create that comes late. 2 hours at 100 a second are 720,000.
 pub const ORPHANS_MAX: usize = 1 << 20;
+/// Fingerprints of posts that were let pass, over all days: 24 posts a second for 8 days, in 128 to 384 MiB. Beyond it no
+/// delete of a post is sorted out any more.
+pub const SEEN_MAX: usize = 1 << 24;
 
 // --- fold
 
