@@ -39,6 +39,16 @@ fn both_dialects_describe_the_same_network() {
 }
 
 #[test]
+fn even_one_community_has_a_feed() {
+    for seed in 1..20 {
+        let options = Options { seed, events: 4_000, communities: 1, hit_rate: 0.5, ..Options::default() };
+        let feeds = expect(&options, None);
+        assert_eq!(feeds.len(), 1, "seed {seed}");
+        assert!(feeds.values().all(|feed| feed.len() > 20), "seed {seed}: {feeds:?}");
+    }
+}
+
+#[test]
 fn half_an_hour_later_the_feeds_are_the_same() {
     for (seed, communities) in [(1, 25), (2, 3), (3, 200)] {
         let options = Options { seed, communities, hit_rate: 0.4, ..options() };
