@@ -214,8 +214,8 @@ impl<S: Sink> Reader<S> {
     fn connect(&mut self, endpoint: &Endpoint, ask: &Ask) -> Result<Connection, Why> {
         let session = Session::connect(&endpoint.request_url(ask))?;
         debug!(host = endpoint.host_name(), "resolving");
-        let addresses = connection::resolve(endpoint)
-            .map_err(|error| Why::Resolve { host: endpoint.host().to_owned(), error })?;
+        let addresses =
+            connection::resolve(endpoint).map_err(|error| Why::Resolve { host: endpoint.host().to_owned(), error })?;
         let limit = self.plan.timeouts().connect;
         let deadline = self.clock.monotonic() + limit;
         let mut last = Why::ConnectTimeout(limit);
@@ -238,7 +238,11 @@ impl<S: Sink> Reader<S> {
     }
 
     /// One address; `None` when the time is over, or the reader was stopped.
-    fn connect_to(&mut self, address: std::net::SocketAddr, until: Duration) -> io::Result<Option<mio::net::TcpStream>> {
+    fn connect_to(
+        &mut self,
+        address: std::net::SocketAddr,
+        until: Duration,
+    ) -> io::Result<Option<mio::net::TcpStream>> {
         let mut stream = connection::begin(&self.poll, SOCKET, address)?;
         loop {
             if connection::is_up(&stream)? {

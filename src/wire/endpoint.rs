@@ -301,7 +301,10 @@ mod tests {
     #[test]
     fn the_operators_parameters_stay_as_they_are() {
         assert_eq!(
-            asks("ws://h/subscribe?wantedCollections=app.bsky.feed.post&wantedCollections=a.b.*", Start::Cursor { value: 7 }),
+            asks(
+                "ws://h/subscribe?wantedCollections=app.bsky.feed.post&wantedCollections=a.b.*",
+                Start::Cursor { value: 7 }
+            ),
             "ws://h/subscribe?wantedCollections=app.bsky.feed.post&wantedCollections=a.b.*&cursor=7"
         );
         assert_eq!(asks("ws://h?a=%26", Start::Live), "ws://h/xrpc/network.bsky.jetstream.subscribeEvents?a=%26");

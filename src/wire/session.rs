@@ -112,8 +112,15 @@ pub struct Session(Phase);
 enum Phase {
     Handshake(MidHandshake<ClientHandshake<Wire>>),
     /// The head of an answer was read that is no upgrade; its body explains it.
-    Refused { status: u16, length: Option<usize>, wire: Wire },
-    Open { socket: WebSocket<Wire>, gate: Gate },
+    Refused {
+        status: u16,
+        length: Option<usize>,
+        wire: Wire,
+    },
+    Open {
+        socket: WebSocket<Wire>,
+        gate: Gate,
+    },
     /// Over: said or failed. What is left to send stays.
     Over(Wire),
 }
@@ -219,7 +226,9 @@ impl Session {
                 self.0 = Phase::Open { socket, gate: Gate::default() };
                 return Ok(Some(Event::Open));
             }
-            Err(HandshakeError::Interrupted(_)) => return Err(SessionError::Handshake("the answer is cut short".into())),
+            Err(HandshakeError::Interrupted(_)) => {
+                return Err(SessionError::Handshake("the answer is cut short".into()));
+            }
             Err(HandshakeError::Failure(tungstenite::Error::Http(_))) => Wire::default(),
             Err(HandshakeError::Failure(error)) => return Err(SessionError::Handshake(error.to_string())),
         };

@@ -102,8 +102,10 @@ fn the_answer_and_the_first_frames_may_come_together_or_byte_by_byte() {
 fn a_refusal_before_the_upgrade_tells_status_and_error() {
     let body = r#"{"error":"CursorTooOld","message":"cursor 0 below lookback floor 12"}"#;
     let plain = format!("HTTP/1.1 400 Bad Request\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-    let chunked =
-        format!("HTTP/1.1 400 Bad Request\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    let chunked = format!(
+        "HTTP/1.1 400 Bad Request\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+        body.len()
+    );
     for answer in [plain, chunked] {
         for part in [1, 5000] {
             let (none, error) = events(&mut connect(), answer.as_bytes(), part);
@@ -133,7 +135,10 @@ fn what_is_no_websocket_host_is_told() {
         (&b"SSH-2.0-OpenSSH_9.6\r\n"[..], "check host and port"),
         (b"\x00\x01\x02\x03garbage", "check host and port"),
         (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "handshake failed"),
-        (b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n", "Key mismatch"),
+        (
+            b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n",
+            "Key mismatch",
+        ),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "answered 200: hi"),
         (b"HTTP/9\xff\r\n\r\n", "handshake failed"),
     ] {
@@ -149,7 +154,8 @@ fn what_is_no_websocket_host_is_told() {
 
 #[test]
 fn fragments_with_a_ping_between_are_one_message_and_a_pong() {
-    let bytes = [frame(1, b"a\xe3"), frame(FIN | 9, b"hi"), frame(0, b"\x81"), frame(FIN, b"\x82z"), text("next")].concat();
+    let bytes =
+        [frame(1, b"a\xe3"), frame(FIN | 9, b"hi"), frame(0, b"\x81"), frame(FIN, b"\x82z"), text("next")].concat();
     for part in [1, 2, 1000] {
         let mut session = open();
         let (events, error) = events(&mut session, &bytes, part);
@@ -193,7 +199,8 @@ fn a_binary_message_is_one() {
 #[test]
 fn a_message_above_the_limit_vanishes_alone() {
     let huge = vec![b'x'; FRAME_BYTES_MAX + 1];
-    let bytes = [text("a"), frame(FIN | 1, &huge), frame(FIN | 9, b""), text("b"), frame(FIN | 2, &huge), text("c")].concat();
+    let bytes =
+        [text("a"), frame(FIN | 1, &huge), frame(FIN | 9, b""), text("b"), frame(FIN | 2, &huge), text("c")].concat();
     for part in [10_007, 100_000] {
         let (events, error) = events(&mut open(), &bytes, part);
         let refused = Event::Refused(Reason::TooLarge);
@@ -208,7 +215,8 @@ fn a_message_above_the_limit_vanishes_alone() {
 #[test]
 fn a_fragmented_message_that_grows_above_the_limit_vanishes_alone() {
     let half = vec![b'x'; FRAME_BYTES_MAX / 2 + 1];
-    let parts = [frame(1, &half), frame(0, &half), frame(FIN | 9, b"p"), frame(0, b"tail"), frame(FIN, b"end")].concat();
+    let parts =
+        [frame(1, &half), frame(0, &half), frame(FIN | 9, b"p"), frame(0, b"tail"), frame(FIN, b"end")].concat();
     let bytes = [text("a"), parts, text("b")].concat();
     for part in [9_999, 100_000] {
         let mut session = open();
