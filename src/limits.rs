@@ -26,6 +26,9 @@ pub const DISPLACEMENT_MICROS: i64 = 2 * HOUR_MICROS;
 pub const HOST_REWIND_MICROS: i64 = 2 * MINUTE_MICROS;
 /// At most this many moderators in a config.
 pub const MODERATORS_MAX: usize = 50;
+/// The fractions of an older `feedMix` sum to 1 within this. The second term lets 0.999999 in, which as a binary number
+/// lies a hair lower.
+pub const FEED_MIX_SUM_SLACK: f64 = 1e-6 + 1e-9;
 
 // --- wire
 
@@ -67,6 +70,14 @@ pub const TIME_CURSOR_MIN: u64 = 1_000_000_000_000_000;
 
 /// Unmatched deletes and updates that are remembered for a create that comes late. 2 hours at 100 a second are 720,000.
 pub const ORPHANS_MAX: usize = 1 << 20;
+/// Fingerprints of posts that were let pass, over all days: 24 posts a second for 8 days, in 128 to 384 MiB. Beyond it no
+/// delete of a post is sorted out any more.
+pub const SEEN_MAX: usize = 1 << 24;
+
+// --- fold
+
+/// The last gaps that are kept for `/status`; all are counted.
+pub const GAPS_KEPT_MAX: usize = 256;
 
 // --- rings, batches, log
 
@@ -95,6 +106,10 @@ pub const PAGE_ITEMS_DEFAULT: usize = 50;
 pub const PAGE_CURSOR_BYTES_MAX: usize = 4096;
 /// Entries in a full chunk of the view.
 pub const CHUNK_ENTRIES: usize = 256;
+/// Entries in the first chunk of a community, before it grows: thousands of communities have few posts. A power of two.
+pub const CHUNK_ENTRIES_FIRST: usize = 16;
+/// Authors that a community has had since it was opened: their numbers have 24 bits.
+pub const SEATS_MAX: usize = 1 << 24;
 
 // --- HTTP
 
@@ -108,8 +123,24 @@ pub const HTTP_BODY_BYTES_MAX: usize = 256 << 10;
 pub const HTTP_HEAD_TIMEOUT_MILLIS: u64 = 10_000;
 /// …and take its whole response, once started, within this one.
 pub const HTTP_EXCHANGE_TIMEOUT_MILLIS: u64 = 30_000;
+/// A connection may stay open between two requests for this long, in milliseconds. Longer than the 60 s for which common
+/// proxies keep theirs, so that the proxy closes first and no request is lost in between.
+pub const HTTP_IDLE_TIMEOUT_MILLIS: u64 = 75_000;
+/// After an answer to a request that was not read to its end, what still comes is discarded for this long, in
+/// milliseconds: closing at once would reset the connection before the client has read the answer.
+pub const HTTP_LINGER_MILLIS: u64 = 1_000;
+/// The most header fields of a request; beyond it 431.
+pub const HTTP_HEADERS_MAX: usize = 100;
+/// The most bytes of a request head that are buffered: target and headers, and a kilobyte for the words around them.
+pub const HTTP_HEAD_BYTES_MAX: usize = HTTP_TARGET_BYTES_MAX + HTTP_HEADER_BYTES_MAX + (1 << 10);
 /// Connections that one listener thread holds at the same time.
 pub const HTTP_CONNECTIONS_MAX: usize = 8192;
+/// Connections that the admin listener holds at the same time.
+pub const ADMIN_CONNECTIONS_MAX: usize = 64;
+/// Connections that the kernel holds until they are accepted, for each socket.
+pub const HTTP_BACKLOG: i32 = 1024;
+/// When a connection could not be accepted (no file descriptor is left), the next try waits for this long, in milliseconds.
+pub const HTTP_ACCEPT_PAUSE_MILLIS: u64 = 50;
 /// A clean stop ends within this time, in milliseconds (INTERFACES: 5 s).
 pub const STOP_TIMEOUT_MILLIS: u64 = 4_000;
 
@@ -120,9 +151,12 @@ const _: () = {
     assert!(UPGRADE_BYTES_MAX < RECEIVE_BUFFER_BYTES, "the answer to the request must fit into the receive buffer");
     assert!(FRAME_SKIP_BYTES_MAX > FRAME_BYTES_MAX as u64);
     assert!(BACKOFF_FIRST_MILLIS <= BACKOFF_MAX_MILLIS);
+    assert!(CHUNK_ENTRIES_FIRST.is_power_of_two() && CHUNK_ENTRIES_FIRST <= CHUNK_ENTRIES);
     assert!(FRAME_BYTES_MAX >= 1 << 20, "a record of 1 MiB must fit");
     assert!(LOG_RECORD_BYTES_MAX > FRAME_BYTES_MAX, "the facts of any frame must fit into one record");
     assert!(SEGMENT_BYTES as usize >= LOG_RECORD_BYTES_MAX);
     assert!(HOST_REWIND_MICROS < DISPLACEMENT_MICROS);
+    assert!(HTTP_HEAD_BYTES_MAX >= 8192, "hyper's least buffer");
+    assert!(HTTP_LINGER_MILLIS < STOP_TIMEOUT_MILLIS);
     assert!(BATCH_DELAY_MILLIS < IDLE_BATCH_INTERVAL_MILLIS);
 };

@@ -177,7 +177,18 @@ pub struct Telemetry {
     pub log_sync: Histogram,
     /// One skeleton, server side.
     pub skeleton: Histogram,
+    /// Answers of the HTTP listener, by the class of their status in [`ANSWER_CLASSES`].
+    answers: [Counter; ANSWER_CLASSES.len()],
+    /// Connections refused because a bound was reached: of connections, or of file descriptors.
+    pub connections_refused: Counter,
+    /// Connections cut because a client, or the end of the program, kept them waiting too long.
+    pub connections_timed_out: Counter,
+    /// Interactions that readers' apps have sent.
+    pub interactions: Counter,
 }
+
+/// Classes of HTTP statuses, in the order of the counters.
+pub const ANSWER_CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
 
 /// Every kind of [`Fact`](crate::fact::Fact::kind), in the order of the counters.
 pub const FACT_KINDS: [&str; 10] =
@@ -209,5 +220,16 @@ impl Telemetry {
     /// Durable facts of each kind.
     pub fn facts(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         FACT_KINDS.iter().zip(&self.facts).map(|(&kind, counter)| (kind, counter.get()))
+    }
+
+    /// Counts an answer by its HTTP status.
+    pub fn answer(&self, status: u16) {
+        let class = usize::from(status / 100).saturating_sub(2).min(ANSWER_CLASSES.len() - 1);
+        self.answers[class].increment();
+    }
+
+    /// Answers of each class of status.
+    pub fn answers(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        ANSWER_CLASSES.iter().zip(&self.answers).map(|(&class, counter)| (class, counter.get()))
     }
 }

@@ -1,2 +1,111 @@
-//! The fold: the rules of communities.
+//! The fold: the rules of communities (DESIGN §3), as a function of the log.
+//!
+//! In: facts, in the order of the log. Out: changes, by which the view shows what the rules say.
+//!
+//! ```text
+//!           records (who said what)             derived                     told to the view
+//! Fact ──►  posts        one version each   ──────────────────────────►  feeds: shown authors,
+//!           configs      all versions       ──► claims, owners     ──►   in the ring or waiting,    ──► Change
+//!           rulings      one version each   ──► dockets: what decides ►  hidden or not
+//!           memberships  one version each   ──► standings: members ──►
+//!           people       account states     ──────────────────────────►
+//! ```
+//!
+//! A fact changes one record. What is derived from that record is judged again, and a `sync_…` compares what should
+//! be shown with what the view was told, and tells the difference. So each step can be repeated without harm, and a
+//! rare event (a config, the deletion of an owner's account) simply repeats all steps of its community.
+//!
+//! What always holds:
+//! - **No clock, no I/O, no randomness**: time enters as [`Fact::Clock`]. The same facts give the same changes.
+//! - **Convergent**: records merge by a total order ([`version`]), everything derived is a function of the records, and
+//!   what is told is a function of both. So the same commits end in the same feeds, in every order and with every
+//!   duplication, read at a moment that no clock fact is after.
+//! - [`Change::Author`], [`Change::Insert`], [`Change::Remove`] and [`Change::Hide`] name a feed that is open; a post is
+//!   inserted at most once before it is removed or evicted. An author of whom no post is known is not mentioned.
+//! - A post, a membership, an action or an account event costs what it affects, not what is known.
+//!
+//! Where to read on: [`version`] which version counts · [`config`] claims and configs · [`authority`] who may moderate ·
+//! [`rulings`] actions and acceptances · [`standing`] members · [`people`] accounts · [`posts`] posts, eviction ·
+//! [`feeds`] the rings · [`stream`] cursors, gaps · [`explain`], [`summary`] questions of operators.
+//!
+//! Not here yet: the bounds of DESIGN §3 (each file says where they belong), and what lineage and statistics keep
+//! beyond retention (first post, first join, daily counts).
 #![forbid(unsafe_code)]
+
+mod authority;
+mod config;
+mod explain;
+mod feeds;
+mod names;
+mod people;
+mod posts;
+mod rulings;
+mod standing;
+mod stream;
+mod summary;
+mod version;
+
+pub use explain::{Explanation, Rule, Verdict};
+pub use summary::{Stats, Summary};
+
+use rustc_hash::FxHashMap;
+
+use crate::fact::{Body, Change, Collection, CommunityId, Fact, Record};
+
+/// All state there is: the result of a log so far.
+#[derive(Debug, Default)]
+pub struct Fold {
+    people: people::People,
+    posts: posts::Posts,
+    communities: names::Table<names::Key, config::Community>,
+    memberships: names::Table<names::Key, standing::MembershipRow>,
+    rulings: names::Table<rulings::RulingKey, rulings::Ruling>,
+    feeds: FxHashMap<CommunityId, feeds::Feed>,
+    stream: stream::Stream,
+    counts: summary::Counts,
+}
+
+impl Fold {
+    /// The fold of an empty log.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Folds one fact, and appends to `out` exactly what it changes for readers; often nothing.
+    pub fn apply(&mut self, fact: &Fact, out: &mut Vec<Change>) {
+        match fact {
+            Fact::Record(record) => {
+                self.stream.witness(record.witnessed);
+                self.apply_record(record, out);
+            }
+            Fact::Account(account) => {
+                self.stream.witness(account.witnessed);
+                self.apply_account(account, out);
+            }
+            Fact::Cursor(cursor) => {
+                self.stream.witness(cursor.time);
+                self.stream.cursor(cursor);
+            }
+            Fact::Clock(now) => self.apply_clock(*now, out),
+            Fact::Gap(gap) => {
+                self.stream.witness(gap.witnessed);
+                self.stream.gap(gap);
+            }
+        }
+    }
+
+    fn apply_record(&mut self, record: &Record, out: &mut Vec<Change>) {
+        match &record.body {
+            Body::Post(post) => self.apply_post(record, Some(post), out),
+            Body::Config(config) => self.apply_config(record, Some(config), out),
+            Body::Membership(membership) => self.apply_membership(record, Some(membership), out),
+            Body::Acceptance(acceptance) => self.apply_acceptance(record, Some(acceptance), out),
+            Body::Action(action) => self.apply_action(record, Some(action), out),
+            Body::Deleted(Collection::Post) => self.apply_post(record, None, out),
+            Body::Deleted(Collection::Config) => self.apply_config(record, None, out),
+            Body::Deleted(Collection::Membership) => self.apply_membership(record, None, out),
+            Body::Deleted(Collection::Acceptance) => self.apply_acceptance(record, None, out),
+            Body::Deleted(Collection::Action) => self.apply_action(record, None, out),
+        }
+    }
+}

@@ -25,6 +25,7 @@ pub use record::{
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::syntax::Dialect;
 use crate::syntax::{Did, Time};
 
 /// One thing that the stream has told.
@@ -81,25 +82,6 @@ impl Serialize for Host {
 impl<'de> Deserialize<'de> for Host {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         <std::borrow::Cow<'de, str>>::deserialize(deserializer).map(|name| Self::new(&name))
-    }
-}
-
-/// The two forms of Jetstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Dialect {
-    /// `/subscribe`
-    V1,
-    /// `/xrpc/network.bsky.jetstream.subscribeEvents`
-    V2,
-}
-
-impl Dialect {
-    /// `v1` or `v2`, as flags and `/status` say it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::V1 => "v1",
-            Self::V2 => "v2",
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Did, Nsid, RecordKey, SyntaxError, text_type};
+use super::{AtIdentifier, Did, Nsid, RecordKey, SyntaxError, text_type};
 
 /// An AT-URI in the restricted form that lexicons use: `at://AUTHORITY[/COLLECTION[/RKEY]]`, at most 8 KiB.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,7 +26,7 @@ impl AtUri {
         let Some(rest) = text.strip_prefix("at://") else { return fail("does not start with \"at://\"") };
         let mut parts = rest.split('/');
         let authority = parts.next().unwrap_or_default();
-        if Did::check(authority).is_err() && !is_handle(authority) {
+        if AtIdentifier::check(authority).is_err() {
             return fail("the authority is neither a DID nor a handle");
         }
         let Some(collection) = parts.next() else { return Ok(()) };
@@ -70,21 +70,6 @@ impl AtUri {
             rkey: RecordKey::parse(self.rkey()?).ok()?,
         })
     }
-}
-
-/// A handle, by <https://atproto.com/specs/handle>: a domain name of at least two labels, at most 253 bytes.
-fn is_handle(text: &str) -> bool {
-    let label = |label: &str| {
-        !label.is_empty()
-            && label.len() <= 63
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    text.len() <= 253
-        && text.split('.').count() >= 2
-        && text.split('.').all(label)
-        && text.rsplit('.').next().is_some_and(|top| top.starts_with(|c: char| c.is_ascii_alphabetic()))
 }
 
 /// The AT-URI of one record, with a DID for its authority: `at://DID/COLLECTION/RKEY`.
@@ -136,7 +121,8 @@ pub fn compare_repositories(a: &Did, b: &Did) -> Ordering {
     compare_before_slash(a.as_str(), b.as_str())
 }
 
-fn compare_before_slash(a: &str, b: &str) -> Ordering {
+/// Compares two texts that are followed by `/` in an AT-URI: DIDs, collections.
+pub fn compare_before_slash(a: &str, b: &str) -> Ordering {
     let shared = a.len().min(b.len());
     a.as_bytes()[..shared].cmp(&b.as_bytes()[..shared]).then_with(|| {
         let next = |text: &str| text.as_bytes().get(shared).copied().unwrap_or(b'/');

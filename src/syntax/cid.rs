@@ -21,7 +21,8 @@ impl Cid {
         if !text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'=')) {
             return fail("holds a character outside A-Z a-z 0-9 + =");
         }
-        if text.starts_with("Qmb") {
+        // Version 0 is bare base58 of a sha2-256 hash, which always begins so; no multibase prefix is "Q".
+        if text.starts_with("Qm") {
             return fail("is of version 0");
         }
         Ok(())

@@ -73,57 +73,97 @@ impl std::str::FromStr for Time {
     }
 }
 
-/// Parses the protocol's datetime: RFC 3339 that is ISO 8601 too, with upper-case `T` and `Z`, a time zone, and
-/// seconds. Digits past the microsecond are cut off.
+/// Checks the form of the protocol's datetime alone: RFC 3339 that is ISO 8601 too, with upper-case `T` and `Z`, a time
+/// zone, and seconds. `1985-13-99T99:99:99Z` has that form and is no moment: see [`parse_datetime`].
 ///
 /// # Errors
-/// Names the broken rule. Also refused are what `*_parse_invalid` of the interop files refuses: days and hours that no
-/// calendar has, and moments before the year 1 in UTC.
+/// Names the broken rule.
+pub fn check_datetime(text: &str) -> Result<(), SyntaxError> {
+    Parts::read(text).map(drop)
+}
+
+/// Parses the protocol's datetime. Digits past the microsecond are cut off.
+///
+/// # Errors
+/// Names the broken rule: what [`check_datetime`] refuses, and days, hours and time zones that do not exist (a leap
+/// second is one of them), and moments before the year 0 in UTC.
 pub fn parse_datetime(text: &str) -> Result<Time, SyntaxError> {
     let fail = |why| SyntaxError::new("datetime", why);
-    let bytes = text.as_bytes();
-    if bytes.len() > 64 {
-        return Err(fail("longer than 64 characters"));
-    }
-    if bytes.len() < 20 || !bytes.is_ascii() {
-        return Err(fail("is not of the form 2006-01-02T15:04:05Z"));
-    }
-    let shape = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
-    if shape.iter().any(|&(at, byte)| bytes[at] != byte) {
-        return Err(fail("is not of the form 2006-01-02T15:04:05Z"));
-    }
-    let number = |from: usize, to: usize| -> Result<u32, SyntaxError> {
-        bytes[from..to].iter().try_fold(0, |sum, byte| match byte {
-            b'0'..=b'9' => Ok(sum * 10 + u32::from(byte - b'0')),
-            _ => Err(SyntaxError::new("datetime", "a digit was expected")),
-        })
-    };
-    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
-    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
-    let (fraction_micros, zone_at) = parse_fraction(bytes)?;
-    let offset_seconds = parse_zone(&bytes[zone_at..])?;
+    let parts = Parts::read(text)?;
+    let [hour, minute, second] = parts.clock;
     if hour > 23 || minute > 59 || second > 59 {
         return Err(fail("the time of day does not exist"));
     }
-    let date = u8::try_from(month)
-        .ok()
-        .and_then(|month| time::Month::try_from(month).ok())
-        .zip(u8::try_from(day).ok())
-        .and_then(|(month, day)| time::Date::from_calendar_date(i32::try_from(year).ok()?, month, day).ok())
-        .ok_or_else(|| fail("the date does not exist"))?;
-    let seconds =
-        date.midnight().assume_utc().unix_timestamp() + i64::from(hour * 3600 + minute * 60 + second) - offset_seconds;
-    if seconds < YEAR_1 {
-        return Err(fail("before the year 1"));
+    let [zone_hours, zone_minutes] = parts.zone;
+    if zone_hours > 23 || zone_minutes > 59 {
+        return Err(fail("the time zone does not exist"));
     }
-    Ok(Time(seconds * 1_000_000 + fraction_micros))
+    let zone = i64::from(zone_hours) * 3600 + i64::from(zone_minutes) * 60;
+    let [century, year, month, day] = parts.date;
+    let year = i32::from(century) * 100 + i32::from(year);
+    let date = time::Month::try_from(month)
+        .ok()
+        .and_then(|month| time::Date::from_calendar_date(year, month, day).ok())
+        .ok_or_else(|| fail("the date does not exist"))?;
+    let of_day = i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
+    let seconds =
+        date.midnight().assume_utc().unix_timestamp() + of_day + if parts.zone_is_west { zone } else { -zone };
+    if seconds < YEAR_0 {
+        return Err(fail("before the year 0 in UTC"));
+    }
+    Ok(Time(seconds * 1_000_000 + parts.micros))
 }
 
-/// 0001-01-01T00:00:00Z in seconds: a datetime must not normalise to a year that RFC 3339 cannot write usefully.
-const YEAR_1: i64 = -62_135_596_800;
+/// 0000-01-01T00:00:00Z in seconds: RFC 3339 cannot write what lies before it.
+const YEAR_0: i64 = -62_167_219_200;
 
-/// The optional fraction after the seconds: its microseconds and where the time zone begins.
-fn parse_fraction(bytes: &[u8]) -> Result<(i64, usize), SyntaxError> {
+/// The longest datetime, in bytes: the protocol's own bound.
+const BYTES_MAX: usize = 64;
+
+/// The numbers of a datetime, as written.
+struct Parts {
+    /// Century, year of it, month, day.
+    date: [u8; 4],
+    /// Hour, minute, second.
+    clock: [u8; 3],
+    micros: i64,
+    /// Hours and minutes.
+    zone: [u8; 2],
+    zone_is_west: bool,
+}
+
+impl Parts {
+    /// ```text
+    /// 0    4  7  10 13 16 19
+    /// 2006-01-02T15:04:05[.digits](Z|±hh:mm)
+    /// ```
+    fn read(text: &str) -> Result<Self, SyntaxError> {
+        let fail = |why| SyntaxError::new("datetime", why);
+        let bytes = text.as_bytes();
+        if bytes.len() > BYTES_MAX {
+            return Err(fail("longer than 64 characters"));
+        }
+        let separators = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
+        if bytes.len() < 20 || separators.iter().any(|&(at, byte)| bytes[at] != byte) {
+            return Err(fail("is not of the form 2006-01-02T15:04:05Z"));
+        }
+        let two = |at: usize| {
+            two_digits(bytes[at], bytes[at + 1]).ok_or_else(|| fail("is not of the form 2006-01-02T15:04:05Z"))
+        };
+        let date = [two(0)?, two(2)?, two(5)?, two(8)?];
+        let clock = [two(11)?, two(14)?, two(17)?];
+        let (micros, zone_at) = read_fraction(bytes)?;
+        let (zone, zone_is_west) = read_zone(&bytes[zone_at..])?;
+        Ok(Self { date, clock, micros, zone, zone_is_west })
+    }
+}
+
+fn two_digits(tens: u8, ones: u8) -> Option<u8> {
+    (tens.is_ascii_digit() && ones.is_ascii_digit()).then(|| (tens - b'0') * 10 + (ones - b'0'))
+}
+
+/// The optional fraction after the seconds: its microseconds, and where the time zone begins.
+fn read_fraction(bytes: &[u8]) -> Result<(i64, usize), SyntaxError> {
     if bytes[19] != b'.' {
         return Ok((0, 19));
     }
@@ -138,23 +178,47 @@ fn parse_fraction(bytes: &[u8]) -> Result<(i64, usize), SyntaxError> {
     Ok((micros, 20 + digits))
 }
 
-/// `Z` or `±hh:mm`, in seconds east of UTC.
-fn parse_zone(zone: &[u8]) -> Result<i64, SyntaxError> {
+/// `Z` or `±hh:mm`: hours and minutes, and whether they lie west of UTC.
+fn read_zone(zone: &[u8]) -> Result<([u8; 2], bool), SyntaxError> {
     let fail = |why| SyntaxError::new("datetime", why);
-    match zone {
-        b"Z" => Ok(0),
-        [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] if [h1, h2, m1, m2].iter().all(|b| b.is_ascii_digit()) => {
-            let two = |a: &u8, b: &u8| i64::from(a - b'0') * 10 + i64::from(b - b'0');
-            let (hours, minutes) = (two(h1, h2), two(m1, m2));
-            if hours > 23 || minutes > 59 {
-                return Err(fail("the time zone does not exist"));
+    match *zone {
+        [b'Z'] => Ok(([0, 0], false)),
+        [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => {
+            let west = sign == b'-';
+            match two_digits(h1, h2).zip(two_digits(m1, m2)) {
+                Some((0, 0)) if west => Err(fail("\"-00:00\" is not allowed")),
+                Some((hours, minutes)) => Ok(([hours, minutes], west)),
+                None => Err(fail("the time zone is neither \"Z\" nor \"+hh:mm\"")),
             }
-            let seconds = hours * 3600 + minutes * 60;
-            if *sign == b'-' && seconds == 0 {
-                return Err(fail("\"-00:00\" is not allowed"));
-            }
-            Ok(if *sign == b'-' { -seconds } else { seconds })
         }
         _ => Err(fail("the time zone is neither \"Z\" nor \"+hh:mm\"")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is written back reads as the same moment, from the year 0 to the year 9999.
+    #[test]
+    fn a_moment_survives_being_written() {
+        for micros in [-62_167_219_200_000_000, -1, 0, 1, 999_999, 1_783_175_888_085_434, 253_402_300_799_999_999] {
+            let time = Time::from_micros(micros);
+            assert_eq!(parse_datetime(&time.to_string()), Ok(time), "{time}");
+        }
+    }
+
+    #[test]
+    fn zones_and_fractions_count() {
+        let micros = |text| parse_datetime(text).map(Time::micros);
+        assert_eq!(micros("1970-01-01T01:00:00+01:00"), Ok(0));
+        assert_eq!(micros("1969-12-31T17:00:00-07:00"), Ok(0));
+        assert_eq!(micros("1970-01-01T00:00:00.0000019Z"), Ok(1), "cut off, not rounded");
+        assert_eq!(micros("1970-01-01T00:00:00.1Z"), Ok(100_000));
+        assert!(micros("2023-02-29T00:00:00Z").is_err());
+        assert!(micros("2024-02-29T00:00:00Z").is_ok());
+        assert!(check_datetime("2016-12-31T23:59:60Z").is_ok());
+        assert!(micros("2016-12-31T23:59:60Z").is_err(), "a leap second has the form, and is no moment here");
+        assert!(micros("1970-01-01T00:00:00.\u{0661}Z").is_err());
     }
 }

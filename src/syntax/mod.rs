@@ -10,18 +10,26 @@
 mod at_uri;
 mod cid;
 mod datetime;
+mod dialect;
 mod did;
+mod handle;
+mod language;
 mod nsid;
 mod record_key;
 mod tid;
+mod uri;
 
-pub use at_uri::{AtUri, RecordUri, compare_repositories};
+pub use at_uri::{AtUri, RecordUri, compare_before_slash, compare_repositories};
 pub use cid::Cid;
-pub use datetime::{Time, parse_datetime};
+pub use datetime::{Time, check_datetime, parse_datetime};
+pub use dialect::Dialect;
 pub use did::Did;
+pub use handle::{AtIdentifier, Handle};
+pub use language::Language;
 pub use nsid::Nsid;
 pub use record_key::RecordKey;
 pub use tid::Tid;
+pub use uri::Uri;
 
 /// Text that breaks one of the protocol's syntaxes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -69,9 +69,10 @@ impl Tid {
         Self(((time.micros() as u64) << CLOCK_ID_BITS) | (clock_id as u64 & ((1 << CLOCK_ID_BITS) - 1)))
     }
 
-    /// The microsecond that the TID names. It is the repository's own word, and may be forged.
+    /// The microsecond that the TID names. It is the repository's own word, and may be forged. A greater TID never
+    /// names an earlier one: the top bit, which should be 0, counts too (it lies past the year 2200).
     pub const fn time(self) -> Time {
-        Time::from_micros(((self.0 & (u64::MAX >> 1)) >> CLOCK_ID_BITS) as i64)
+        Time::from_micros((self.0 >> CLOCK_ID_BITS) as i64)
     }
 
     /// The 13 characters.

@@ -1,1 +1,246 @@
-fn main() {}
+//! `simnet`: the command line of the network simulator.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use atrarium::syntax::Time;
+use clap::{Args, Parser, Subcommand};
+use simnet::server::{Fault, Server, ServerOptions};
+use simnet::{Dialect, EPOCH, Network, Options, Reel};
+
+/// A seeded network of communities, told as Jetstream v1 and v2 tell it, with known feeds. The same options give the
+/// same bytes.
+#[derive(Parser)]
+#[command(version, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Writes the network as JSON lines
+    Write {
+        /// Where to; `-` is stdout
+        file: PathBuf,
+        #[command(flatten)]
+        network: NetworkArgs,
+    },
+    /// Says what each feed must hold, newest first: {"feeds":{"<id>":["at://…",…]}}
+    Expect {
+        #[command(flatten)]
+        network: NetworkArgs,
+        /// The moment of reading; without it, the latest witnessed time of the stream
+        #[arg(long, value_parser = simnet::parse_time)]
+        now: Option<Time>,
+    },
+    /// Counts what happens in the network
+    Stats {
+        #[command(flatten)]
+        network: NetworkArgs,
+    },
+    /// Serves the network, or files, as a host of Jetstream
+    ///
+    /// `/subscribe` is v1, `/xrpc/network.bsky.jetstream.subscribeEvents` is v2. Prints `listening ADDR`. After the last
+    /// event a connection stays open and answers pings. zstd and TLS are not spoken yet.
+    Serve(ServeArgs),
+}
+
+/// What decides everything about the network
+#[derive(Args)]
+struct NetworkArgs {
+    /// How many events the stream tells
+    #[arg(long, default_value_t = 10_000)]
+    events: u64,
+    /// How many communities there are
+    #[arg(long, default_value_t = 20)]
+    communities: usize,
+    /// Everything comes from it
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// When stream time begins: RFC 3339, or `now`
+    #[arg(long, default_value_t = EPOCH, value_parser = simnet::parse_time)]
+    epoch: Time,
+    /// The share of frames that concern Atrarium
+    #[arg(long, default_value_t = 0.05)]
+    hit_rate: f64,
+    /// Events in a second of stream time
+    #[arg(long, default_value_t = 500)]
+    density: u32,
+    /// Leaves out records that break their lexicon (a reader refuses these, and counts them)
+    #[arg(long)]
+    clean: bool,
+    /// The form of `write`; `serve` prepares its frames before it listens, and the other form's when it is asked for.
+    /// `expect` and `stats` are the same for both
+    #[arg(long, value_enum)]
+    dialect: Option<Dialect>,
+}
+
+#[derive(Args)]
+struct ServeArgs {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:6008")]
+    listen: String,
+    #[command(flatten)]
+    network: NetworkArgs,
+    /// Serves these lines (v1 or v2) instead of a seeded network
+    #[arg(long, num_args = 1..)]
+    file: Vec<PathBuf>,
+    /// Frames a second, on one timeline for all that begins with the first connection: a client without a cursor starts
+    /// at what is emitted next. `max`: everything is history at once, and a client without a cursor gets all of it
+    #[arg(long, default_value = "max", value_parser = parse_rate)]
+    rate: Rate,
+    /// Goes on for ever: the same network again, moved in time (revs, record keys and dates too), with further sequence
+    /// numbers. Of files only stream time, revs and numbers move
+    #[arg(long)]
+    repeat: bool,
+    /// Faults, by name, separated by commas; each happens on its first 3 connections. `help` lists them
+    #[arg(long, value_delimiter = ',')]
+    faults: Vec<String>,
+    /// Closes each connection after this many frames
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    drop_after: Option<u64>,
+    /// Whether v1 frames carry `cursor`, the sequence number, as v2 hosts send it
+    #[arg(long, default_value = "on", value_parser = parse_switch, action = clap::ArgAction::Set)]
+    v1_cursor: bool,
+}
+
+/// Frames a second; `None` is `max`.
+#[derive(Clone, Copy)]
+struct Rate(Option<f64>);
+
+fn parse_rate(text: &str) -> Result<Rate, String> {
+    match text.parse::<f64>() {
+        _ if text == "max" => Ok(Rate(None)),
+        Ok(rate) if rate > 0.0 && rate.is_finite() => Ok(Rate(Some(rate))),
+        _ => Err("write a number of frames a second, or max".into()),
+    }
+}
+
+fn parse_switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("write on or off".into()),
+    }
+}
+
+impl NetworkArgs {
+    fn options(&self) -> Result<Options, Failure> {
+        let options = Options {
+            events: self.events,
+            communities: self.communities,
+            seed: self.seed,
+            epoch: self.epoch,
+            hit_rate: self.hit_rate,
+            density: self.density,
+            clean: self.clean,
+        };
+        options.check().map_err(Failure::Usage)?;
+        Ok(options)
+    }
+}
+
+/// Why the program ends without success.
+enum Failure {
+    Usage(String),
+    Failed(String),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Usage(why)) => {
+            eprintln!("simnet: {why}");
+            ExitCode::from(2)
+        }
+        Err(Failure::Failed(why)) => {
+            eprintln!("simnet: {why}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Write { file, network } => write(&file, &network),
+        Command::Expect { network, now } => {
+            let feeds = simnet::expect(&network.options()?, now);
+            print_line(&serde_json::json!({ "feeds": feeds }).to_string())
+        }
+        Command::Stats { network } => stats(&network.options()?),
+        Command::Serve(args) => serve(args),
+    }
+}
+
+fn print_line(line: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}")?;
+    Ok(out.flush()?)
+}
+
+fn write(file: &PathBuf, network: &NetworkArgs) -> Result<(), Failure> {
+    let (options, dialect) = (network.options()?, network.dialect.unwrap_or(Dialect::V1));
+    let written = if file.as_os_str() == "-" {
+        Network::write(&options, dialect, &mut BufWriter::with_capacity(1 << 20, io::stdout().lock()))
+    } else {
+        let out = File::create(file).map_err(|error| Failure::Failed(format!("cannot create {file:?}: {error}")))?;
+        Network::write(&options, dialect, &mut BufWriter::with_capacity(1 << 20, out))
+    };
+    match written {
+        // Whoever reads has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
+}
+
+fn stats(options: &Options) -> Result<(), Failure> {
+    let stats = simnet::stats(options);
+    let feeds = simnet::expect(options, None);
+    let sum = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    let totals = BTreeMap::from([
+        ("events", stats.events),
+        ("bytes of a mean v1 frame", stats.bytes / stats.events.max(1)),
+        ("bytes of the largest v1 frame", sum(stats.largest)),
+        ("events that concern Atrarium", stats.atrarium),
+        ("feeds served", sum(feeds.len())),
+        ("feeds that are empty", sum(feeds.values().filter(|feed| feed.is_empty()).count())),
+        ("posts in feeds", sum(feeds.values().map(Vec::len).sum())),
+    ]);
+    let report = serde_json::json!({"totals": totals, "kinds": stats.kinds, "features": stats.features});
+    print_line(&serde_json::to_string_pretty(&report).map_err(|error| Failure::Failed(error.to_string()))?)
+}
+
+fn serve(args: ServeArgs) -> Result<(), Failure> {
+    if args.faults.iter().any(|name| name == "help") {
+        for fault in Fault::ALL {
+            print_line(&format!("{:<24}{}", fault.name(), fault.about()))?;
+        }
+        return Ok(());
+    }
+    let faults = args.faults.iter().map(|name| Fault::parse(name)).collect::<Result<_, _>>().map_err(Failure::Usage)?;
+    let reel = if args.file.is_empty() {
+        Reel::of_network(&args.network.options()?, args.repeat, args.v1_cursor)
+    } else {
+        let events = simnet::read_files(&args.file).map_err(|error| Failure::Failed(error.to_string()))?;
+        Reel::of_events(events, args.repeat, args.v1_cursor)
+    };
+    if let Some(dialect) = args.network.dialect {
+        reel.prepare(dialect);
+    }
+    let options = ServerOptions { rate: args.rate.0, drop_after: args.drop_after, faults };
+    let server = Server::start(&args.listen, reel, options)
+        .map_err(|error| Failure::Failed(format!("cannot listen on {}: {error}", args.listen)))?;
+    print_line(&format!("listening {}", server.address()))?;
+    server.wait();
+    Ok(())
+}

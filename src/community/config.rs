@@ -1,0 +1,195 @@
+//! Communities: their configs, the claims these make, and who is served.
+//!
+//! In: commits on config records. Out: [`Change::Open`] and [`Change::Close`], and everything that a config decides
+//! judged again.
+//!
+//! What always holds:
+//! - all versions of a config are kept, so the one in force at any moment can be told;
+//! - a claim's date only falls, and a claim is never released, so the owner of a hashtag is the same in every order;
+//! - a feed is open exactly while the winning version of its owner's config is a put that carries its hashtag.
+//!
+//! Bounds (later): configs per DID, through [`Table::of`](super::names::Table::of); versions per config.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::Fold;
+use super::names::{DidIndex, Key};
+use super::rulings::Docket;
+use super::standing::Standing;
+use super::version::Version;
+use crate::fact::{Body, Change, Collection, CommunityId, CommunityInfo, Config, Record};
+use crate::syntax::{AtUri, Nsid, RecordUri, Tid, Time};
+
+/// One community: whatever any record says of one config's URI, known or not.
+#[derive(Debug)]
+pub(super) struct Community {
+    /// The repository that holds the config.
+    pub owner: DidIndex,
+    pub key: Key,
+    /// All versions of the config, by rev.
+    versions: BTreeMap<Tid, Version<ConfigBody>>,
+    /// The communities of which some version names this one as the parent.
+    pub themes: BTreeSet<u32>,
+    /// What memberships, acceptances and actions say of an account.
+    pub standings: FxHashMap<DidIndex, Standing>,
+    /// What actions say of a post.
+    pub posts: FxHashMap<(DidIndex, Key), Docket>,
+    /// The feed that the view shows for this community.
+    pub open: Option<CommunityId>,
+}
+
+/// What a version of a config says.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct ConfigBody {
+    pub config: Arc<Config>,
+    /// The community that `parentCommunity` names.
+    pub parent: Option<u32>,
+}
+
+impl Community {
+    fn new(owner: DidIndex, key: Key) -> Self {
+        Self {
+            owner,
+            key,
+            versions: BTreeMap::new(),
+            themes: BTreeSet::new(),
+            standings: FxHashMap::default(),
+            posts: FxHashMap::default(),
+            open: None,
+        }
+    }
+
+    /// The version that counts now; it may be a delete.
+    pub fn winning(&self) -> Option<&Version<ConfigBody>> {
+        self.versions.values().next_back()
+    }
+
+    /// The version in force at a moment: the greatest rev among those made by then. A delete means none, and from the
+    /// deletion of the owner's account on (`deleted_at`) what it ended is not in force.
+    pub fn in_force(&self, moment: Time, deleted_at: Option<Time>) -> Option<&ConfigBody> {
+        let version = self.versions.values().rev().find(|version| version.made() <= moment)?;
+        version.live(deleted_at.filter(|&deleted_at| moment >= deleted_at))
+    }
+
+    /// Whether a moderator has hidden the post here.
+    pub fn hides(&self, post: &(DidIndex, Key)) -> bool {
+        self.posts.get(post).is_some_and(Docket::affirms)
+    }
+}
+
+impl Fold {
+    /// The number of the community that a URI names; `None` where it is no config's URI.
+    pub(super) fn community_at(&mut self, uri: &RecordUri) -> Option<u32> {
+        if uri.collection.as_str() != Collection::Config.nsid() {
+            return None;
+        }
+        let owner = self.people.find_or_add(&uri.did);
+        let key = Key::from(&uri.rkey);
+        Some(self.communities.find_or_add(owner, &key, || Community::new(owner, key.clone())))
+    }
+
+    /// The URI of a community's config.
+    pub(super) fn community_uri(&self, community: u32) -> RecordUri {
+        let Community { owner, key, .. } = &self.communities[community];
+        self.uri(*owner, Collection::Config, key)
+    }
+
+    /// The URI of a record.
+    pub(super) fn uri(&self, did: DidIndex, collection: Collection, key: &Key) -> RecordUri {
+        let collection = Nsid::parse(collection.nsid()).expect("invariant: the collections are NSIDs");
+        RecordUri { did: self.people[did].did.clone(), collection, rkey: key.to_record_key() }
+    }
+
+    /// The config that counts now, while it is neither deleted nor ended.
+    pub(super) fn live_config(&self, community: u32) -> Option<&ConfigBody> {
+        let community = &self.communities[community];
+        community.winning()?.live(self.people[community.owner].deleted_at)
+    }
+
+    /// The config in force at a moment.
+    pub(super) fn config_at(&self, community: u32, moment: Time) -> Option<&ConfigBody> {
+        let community = &self.communities[community];
+        community.in_force(moment, self.people[community.owner].deleted_at)
+    }
+
+    /// A commit on a config record; `None` is a delete.
+    pub(super) fn apply_config(&mut self, record: &Record, config: Option<&Config>, out: &mut Vec<Change>) {
+        let owner = self.people.find_or_add(&record.did);
+        let key = Key::from(&record.rkey);
+        let community = self.communities.find_or_add(owner, &key, || Community::new(owner, key.clone()));
+        let body = config.map(|config| self.config_body(community, config));
+        let version = Version::new(record, body);
+
+        let versions = &mut self.communities[community].versions;
+        let news = match versions.get(&version.rev) {
+            None => Some(version),
+            Some(known) => known.merge(version, |body| format!("{:?}", Body::Config(Box::new((*body.config).clone())))),
+        };
+        let changed = news.is_some();
+        if let Some(version) = news {
+            versions.insert(version.rev, version);
+        }
+        let claimed = config.is_some_and(|config| self.claim(config.id, community, record.witnessed, out));
+        if changed || claimed {
+            self.config_changed(community, out);
+        }
+    }
+
+    fn config_body(&mut self, community: u32, config: &Config) -> ConfigBody {
+        let parent = config.parent.as_ref().and_then(AtUri::to_record);
+        let parent = parent.and_then(|uri| self.community_at(&uri));
+        if let Some(parent) = parent {
+            self.communities[parent].themes.insert(community);
+        }
+        ConfigBody { config: Arc::new(config.clone()), parent }
+    }
+
+    /// Dates the claim of a community to a hashtag. Where that takes the hashtag from another community, that one is
+    /// closed. Says whether the owner changed.
+    fn claim(&mut self, id: CommunityId, community: u32, date: Time, out: &mut Vec<Change>) -> bool {
+        let claims = &mut self.feeds.entry(id).or_default().claims;
+        match claims.iter_mut().find(|(_, claimant)| *claimant == community) {
+            Some((known, _)) if *known <= date => return false,
+            Some((known, _)) => *known = date,
+            None => claims.push((date, community)),
+        }
+        let least = self.feeds[&id].claims.iter().min_by(|(date_a, a), (date_b, b)| {
+            date_a.cmp(date_b).then_with(|| self.community_uri(*a).cmp(&self.community_uri(*b)))
+        });
+        let owner = least.map(|&(_, claimant)| claimant);
+        let before = std::mem::replace(&mut self.feeds.entry(id).or_default().owner, owner);
+        if let Some(before) = before.filter(|_| before != owner) {
+            self.sync_served(before, out);
+        }
+        before != owner
+    }
+
+    /// Judges everything again that a config decides, for the community and for the themes that name it.
+    pub(super) fn config_changed(&mut self, community: u32, out: &mut Vec<Change>) {
+        self.rejudge(community);
+        self.sync_served(community, out);
+        self.sync_community(community, out);
+        for theme in self.communities[community].themes.clone() {
+            self.rejudge(theme);
+            self.sync_community(theme, out);
+        }
+    }
+
+    /// Opens, closes or renames the community's feed, so that the view shows what is served.
+    fn sync_served(&mut self, community: u32, out: &mut Vec<Change>) {
+        let served = self.live_config(community).map(|body| Arc::clone(&body.config));
+        let served =
+            served.filter(|config| self.feeds.get(&config.id).is_some_and(|feed| feed.owner == Some(community)));
+        let open = self.communities[community].open;
+        if let Some(id) = open.filter(|&id| served.as_ref().is_none_or(|config| config.id != id)) {
+            self.close(id, out);
+        }
+        if let Some(config) = served {
+            let info = CommunityInfo { uri: self.community_uri(community), name: config.name.clone() };
+            self.open(config.id, community, info, out);
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Feeds: what the view has been told, one per hashtag.
+//!
+//! In: posts that carry the hashtag, and calls to `sync_…` whenever a record may have changed what is shown. Out: the
+//! difference to what was told before.
+//!
+//! ```text
+//! Author.posts   [ in the ring …………… | waiting …………… ]        a post's Place.position is its index in here
+//!                  0 …        in_ring   …          len
+//! ```
+//!
+//! What always holds:
+//! - each held post stands once in its author's list of each feed whose hashtag it carries;
+//! - while the feed is closed, nobody is shown and nothing is in the ring;
+//! - while it is open, an author is shown exactly while they are a member with an active account, and a post enters the
+//!   ring as soon as its author is shown. It stays when the author is shown no more; what comes then waits.
+//!
+//! Bounds (later): the posts of one author are `Author::posts`; a feed without claims holds only waiting posts.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::Fold;
+use super::names::DidIndex;
+use crate::fact::{Change, CommunityId, CommunityInfo};
+use crate::syntax::Time;
+
+/// One hashtag: who claims it, and the posts that carry it.
+#[derive(Debug, Default)]
+pub(super) struct Feed {
+    /// The communities that have claimed the hashtag, with the date of each claim.
+    pub claims: Vec<(Time, u32)>,
+    /// The community of the least claim.
+    pub owner: Option<u32>,
+    /// The community that the view shows here, and what it was told of it.
+    pub open: Option<(u32, Arc<CommunityInfo>)>,
+    pub authors: FxHashMap<DidIndex, Author>,
+}
+
+/// One author's posts in one feed.
+#[derive(Debug, Default)]
+pub(super) struct Author {
+    /// What the view was told last.
+    pub shown: bool,
+    /// How many of `posts`, from the front, are in the ring.
+    pub in_ring: usize,
+    pub posts: Vec<u32>,
+}
+
+/// A held post's place in one feed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub id: CommunityId,
+    /// Index in [`Author::posts`]; [`Place::NOWHERE`] while the post is not held.
+    pub position: u32,
+    /// What the view was told last; meaningless while the post is not in the ring.
+    pub hidden: bool,
+}
+
+impl Place {
+    pub const NOWHERE: u32 = u32::MAX;
+}
+
+impl Feed {
+    /// When a community claimed the hashtag.
+    pub fn claim_date(&self, community: u32) -> Option<Time> {
+        self.claims.iter().find(|(_, claimant)| *claimant == community).map(|&(date, _)| date)
+    }
+}
+
+impl Fold {
+    /// Tells the view of a community, or of its new info, and fills its feed with what has waited.
+    pub(super) fn open(&mut self, id: CommunityId, community: u32, info: CommunityInfo, out: &mut Vec<Change>) {
+        let feed = self.feeds.entry(id).or_default();
+        let told = feed.open.as_ref().filter(|(told, _)| *told == community);
+        if told.is_some_and(|(_, told)| **told == info) {
+            return;
+        }
+        let fills = told.is_none();
+        debug_assert!(feed.open.is_none() || !fills, "invariant: the former owner's feed was closed before");
+        let info = Arc::new(info);
+        feed.open = Some((community, Arc::clone(&info)));
+        self.communities[community].open = Some(id);
+        out.push(Change::Open { id, info });
+        if fills {
+            self.counts.communities += 1;
+            self.sync_authors(id, out);
+        }
+    }
+
+    /// Tells the view that a feed is no longer served. Its posts wait.
+    pub(super) fn close(&mut self, id: CommunityId, out: &mut Vec<Change>) {
+        let Some(feed) = self.feeds.get_mut(&id) else { return };
+        let Some((community, _)) = feed.open.take() else { return };
+        for author in feed.authors.values_mut() {
+            author.shown = false;
+            self.counts.in_rings -= std::mem::take(&mut author.in_ring);
+        }
+        let silent: Vec<DidIndex> =
+            feed.authors.iter().filter(|(_, author)| author.posts.is_empty()).map(|(&did, _)| did).collect();
+        self.communities[community].open = None;
+        self.counts.communities -= 1;
+        out.push(Change::Close { id });
+        for did in silent {
+            self.forget_author(id, did);
+        }
+    }
+
+    /// Brings the whole feed of a community up to date, after its config or its parent's has changed.
+    pub(super) fn sync_community(&mut self, community: u32, out: &mut Vec<Change>) {
+        let Some(id) = self.communities[community].open else { return };
+        let mut posts: Vec<_> = self.communities[community].posts.keys().cloned().collect();
+        posts.sort_unstable();
+        for (author, key) in posts {
+            if let Some(post) = self.posts.find(author, &key) {
+                self.sync_hidden(id, post, out);
+            }
+        }
+        self.sync_authors(id, out);
+    }
+
+    fn sync_authors(&mut self, id: CommunityId, out: &mut Vec<Change>) {
+        let mut authors: Vec<DidIndex> = self.feeds[&id].authors.keys().copied().collect();
+        authors.sort_unstable();
+        for did in authors {
+            self.sync_author(id, did, out);
+        }
+    }
+
+    /// Tells the view whether an author is shown, and first puts into the ring what has waited for that.
+    pub(super) fn sync_author(&mut self, id: CommunityId, did: DidIndex, out: &mut Vec<Change>) {
+        let Some(&(community, _)) = self.feeds.get(&id).and_then(|feed| feed.open.as_ref()) else { return };
+        let shown = self.people[did].is_active() && self.is_member(community, did);
+        let Some(author) = self.feeds.get_mut(&id).and_then(|feed| feed.authors.get_mut(&did)) else { return };
+        if shown {
+            let community = &self.communities[community];
+            for &post in &author.posts[author.in_ring..] {
+                let hidden = self.posts.enter_ring(post, id, community);
+                out.push(Change::Insert { id, post: self.posts.post_key(post, &self.people), hidden });
+            }
+            self.counts.in_rings += author.posts.len() - author.in_ring;
+            author.in_ring = author.posts.len();
+        }
+        if author.shown != shown {
+            author.shown = shown;
+            out.push(Change::Author { id, did: self.people[did].did.clone(), shown });
+        }
+        self.forget_author(id, did);
+    }
+
+    /// Tells the view whether a post is hidden, where it is in the ring.
+    pub(super) fn sync_hidden(&mut self, id: CommunityId, post: u32, out: &mut Vec<Change>) {
+        let Some(&(community, _)) = self.feeds.get(&id).and_then(|feed| feed.open.as_ref()) else { return };
+        let Some(place) = self.posts[post].place(id) else { return };
+        if !self.is_in_ring(post, place) {
+            return;
+        }
+        let told = place.hidden;
+        let hidden = self.posts.enter_ring(post, id, &self.communities[community]);
+        if hidden != told {
+            out.push(Change::Hide { id, post: self.posts.post_key(post, &self.people), hidden });
+        }
+    }
+
+    /// Whether a held post is in the ring of a feed.
+    pub(super) fn is_in_ring(&self, post: u32, place: &Place) -> bool {
+        let author = self.feeds.get(&place.id).and_then(|feed| feed.authors.get(&self.posts[post].author));
+        author.is_some_and(|author| (place.position as usize) < author.in_ring)
+    }
+
+    /// Puts a post at the end of its author's list: it waits.
+    pub(super) fn enter(&mut self, post: u32, id: CommunityId) {
+        let did = self.posts[post].author;
+        let author = self.feeds.entry(id).or_default().authors.entry(did).or_insert_with(|| {
+            self.people[did].feeds.push(id);
+            Author::default()
+        });
+        self.posts.set_position(post, id, author.posts.len());
+        author.posts.push(post);
+        self.counts.places += 1;
+    }
+
+    /// Takes a post out of its author's list. Says whether it was in the ring.
+    pub(super) fn leave(&mut self, did: DidIndex, place: Place) -> bool {
+        let id = place.id;
+        let author = self.feeds.get_mut(&id).and_then(|feed| feed.authors.get_mut(&did));
+        let author = author.expect("invariant: a held post stands in the lists of its places");
+        let mut at = place.position as usize;
+        let was_in_ring = at < author.in_ring;
+        if was_in_ring {
+            // The last one of the ring's part takes its position; then it is the first that waits.
+            author.in_ring -= 1;
+            self.counts.in_rings -= 1;
+            author.posts.swap(at, author.in_ring);
+            if at != author.in_ring {
+                self.posts.set_position(author.posts[at], id, at);
+            }
+            at = author.in_ring;
+        }
+        author.posts.swap_remove(at);
+        if let Some(&moved) = author.posts.get(at) {
+            self.posts.set_position(moved, id, at);
+        }
+        self.counts.places -= 1;
+        self.forget_author(id, did);
+        was_in_ring
+    }
+
+    /// Forgets an author of whom nothing is held and nothing was told, and a feed that is nothing to anybody.
+    fn forget_author(&mut self, id: CommunityId, did: DidIndex) {
+        let Some(feed) = self.feeds.get_mut(&id) else { return };
+        if feed.authors.get(&did).is_some_and(|author| author.posts.is_empty() && !author.shown) {
+            feed.authors.remove(&did);
+            self.people[did].feeds.retain(|&feed| feed != id);
+        }
+        if feed.authors.is_empty() && feed.claims.is_empty() {
+            self.feeds.remove(&id);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! People: every DID that a fact has named, and the state of its account.
+//!
+//! In: account facts. Out: whether an account is active, and which of its records its deletion has ended.
+//!
+//! What always holds: the state is that of the greatest inner time (on a tie inactive wins), and `deleted_at` only
+//! rises, so both are the same in every order of arrival.
+//!
+//! Bounds (later): a state that is active and names nobody else's record could be forgotten.
+
+use std::ops::{Index, IndexMut};
+
+use rustc_hash::FxHashMap;
+
+use super::Fold;
+use super::names::DidIndex;
+use crate::fact::{Account, Change, CommunityId};
+use crate::syntax::{Did, Time};
+
+/// What is known of one DID.
+#[derive(Debug)]
+pub(super) struct Person {
+    pub did: Did,
+    /// What the latest account event said; nothing heard counts as active.
+    pub state: Option<AccountState>,
+    /// The latest moment at which the account was deleted. Records whose rev is not later are ended for good.
+    pub deleted_at: Option<Time>,
+    /// The feeds that hold a post of theirs, or where the view has been told that they are shown.
+    pub feeds: Vec<CommunityId>,
+}
+
+impl Person {
+    /// Whether the account's records are to be shown.
+    pub fn is_active(&self) -> bool {
+        self.state.is_none_or(|state| state.active)
+    }
+}
+
+/// The last word on an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct AccountState {
+    /// The inner time of the event.
+    pub time: Time,
+    pub active: bool,
+}
+
+/// All of them, by number.
+#[derive(Debug, Default)]
+pub(super) struct People {
+    numbers: FxHashMap<Did, DidIndex>,
+    rows: Vec<Person>,
+}
+
+impl People {
+    pub fn find(&self, did: &Did) -> Option<DidIndex> {
+        self.numbers.get(did).copied()
+    }
+
+    pub fn find_or_add(&mut self, did: &Did) -> DidIndex {
+        if let Some(known) = self.find(did) {
+            return known;
+        }
+        let number = DidIndex(u32::try_from(self.rows.len()).expect("invariant: memory ends before 2^32 DIDs"));
+        self.rows.push(Person { did: did.clone(), state: None, deleted_at: None, feeds: Vec::new() });
+        self.numbers.insert(did.clone(), number);
+        number
+    }
+
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+}
+
+impl Index<DidIndex> for People {
+    type Output = Person;
+    fn index(&self, did: DidIndex) -> &Person {
+        &self.rows[did.0 as usize]
+    }
+}
+
+impl IndexMut<DidIndex> for People {
+    fn index_mut(&mut self, did: DidIndex) -> &mut Person {
+        &mut self.rows[did.0 as usize]
+    }
+}
+
+impl Fold {
+    /// An account's status: shows or hides what its owner wrote, and may end it.
+    pub(super) fn apply_account(&mut self, account: &Account, out: &mut Vec<Change>) {
+        let did = self.people.find_or_add(&account.did);
+        let person = &mut self.people[did];
+        let was_active = person.is_active();
+        let newer = person.state.is_none_or(|state| (state.time, !state.active) < (account.time, !account.active));
+        if newer {
+            person.state = Some(AccountState { time: account.time, active: account.active });
+        }
+        let deleted = !account.active && account.status.as_deref() == Some("deleted");
+        let ends = deleted && person.deleted_at.is_none_or(|before| before < account.time);
+        if ends {
+            person.deleted_at = Some(account.time);
+        }
+        if person.is_active() != was_active {
+            for id in person.feeds.clone() {
+                self.sync_author(id, did, out);
+            }
+        }
+        if ends {
+            self.end_records(did, out);
+        }
+    }
+
+    /// Judges every record of a repository again, after its account's deletion has ended some.
+    fn end_records(&mut self, did: DidIndex, out: &mut Vec<Change>) {
+        self.end_posts(did, out);
+        for membership in self.memberships.of(did) {
+            self.refresh_membership(membership, None, out);
+        }
+        for ruling in self.rulings.of(did) {
+            self.refresh_ruling(ruling, None, out);
+        }
+        for community in self.communities.of(did) {
+            self.config_changed(community, out);
+        }
+    }
+}

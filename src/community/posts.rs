@@ -1,0 +1,346 @@
+//! Posts: every post record that carries a hashtag, did so, or was deleted, while its rev is young.
+//!
+//! In: commits on posts; clock facts. Out: posts enter feeds, leave them, move within them, and are evicted.
+//!
+//! ```text
+//!                  time < horizon              rev's time < horizon
+//! held in feeds ─────────────────► kept as a ───────────────────────► forgotten
+//!                  or deleted       tombstone
+//! ```
+//!
+//! What always holds:
+//! - a post is *held* exactly while its winning version is a put with a hashtag, is not ended, and is not older than
+//!   the horizon (the clock less 7 days); then it has a place in the feed of each of its hashtags, else in none;
+//! - `due` names every post once: a held one at its time, another at its rev's time. A post's time is never later than
+//!   its rev's, so a version that comes after its record was forgotten could not be shown, and is counted as late.
+//!
+//! Bounds (later): posts per author and community where [`Fold::enter`] is called.
+
+use std::collections::BTreeSet;
+use std::ops::Index;
+
+use rustc_hash::FxHashMap;
+
+use super::Fold;
+use super::config::Community;
+use super::feeds::Place;
+use super::names::{DidIndex, Key};
+use super::people::People;
+use super::version::Version;
+use crate::fact::{Body, Change, CommunityId, Post, PostKey, Record};
+use crate::limits::RETENTION_MICROS;
+use crate::syntax::{Did, RecordKey, Time};
+
+/// One post record.
+#[derive(Debug)]
+pub(super) struct PostRow {
+    pub author: DidIndex,
+    pub key: Key,
+    /// Whether it has places in feeds.
+    pub is_held: bool,
+    pub version: Version<PostBody>,
+}
+
+/// What a version of a post says.
+#[derive(Clone, Debug)]
+pub(super) struct PostBody {
+    created: Option<Time>,
+    /// One for each hashtag, sorted by id.
+    pub places: Box<[Place]>,
+}
+
+/// By what the post says; where its places are is no part of that.
+impl PartialEq for PostBody {
+    fn eq(&self, other: &Self) -> bool {
+        self.created == other.created && self.tags().eq(other.tags())
+    }
+}
+
+impl PostBody {
+    fn new(post: &Post) -> Self {
+        let mut tags = post.tags.clone();
+        tags.sort_unstable();
+        tags.dedup();
+        let place = |id| Place { id, position: Place::NOWHERE, hidden: false };
+        Self { created: post.created, places: tags.into_iter().map(place).collect() }
+    }
+
+    pub fn tags(&self) -> impl Iterator<Item = CommunityId> {
+        self.places.iter().map(|place| place.id)
+    }
+
+    fn place_mut(&mut self, id: CommunityId) -> Option<&mut Place> {
+        let at = self.places.binary_search_by_key(&id, |place| place.id).ok()?;
+        Some(&mut self.places[at])
+    }
+
+    /// The debug form of what was put.
+    fn form(&self) -> String {
+        format!("{:?}", Body::Post(Post { tags: self.tags().collect(), created: self.created }))
+    }
+}
+
+impl PostRow {
+    /// The time of the post in milliseconds: the least of what it says, its rev's and its witnessed time.
+    pub fn time_millis(&self) -> i64 {
+        let created = self.version.body.as_ref().and_then(|body| body.created).filter(|&created| created > Time::EPOCH);
+        let bound = self.version.rev.time().min(self.version.witnessed);
+        created.map_or(bound, |created| created.min(bound)).millis()
+    }
+
+    fn rev_millis(&self) -> i64 {
+        self.version.rev.time().millis()
+    }
+
+    /// When the clock has to look at it again.
+    fn due_millis(&self) -> i64 {
+        if self.is_held { self.time_millis() } else { self.rev_millis() }
+    }
+
+    /// The place in the feed of a hashtag, while the post is held.
+    pub fn place(&self, id: CommunityId) -> Option<&Place> {
+        let body = self.version.body.as_ref().filter(|_| self.is_held)?;
+        body.places.iter().find(|place| place.id == id)
+    }
+}
+
+/// All of them, by number. Numbers are used again.
+#[derive(Debug, Default)]
+pub(super) struct Posts {
+    index: FxHashMap<(DidIndex, Key), u32>,
+    rows: Vec<Option<PostRow>>,
+    free: Vec<u32>,
+    due: BTreeSet<(i64, u32)>,
+    /// How many are held.
+    held: usize,
+}
+
+const LIVES: &str = "invariant: a post's number is dropped before the post is forgotten";
+
+impl Posts {
+    pub fn find(&self, author: DidIndex, key: &Key) -> Option<u32> {
+        self.index.get(&(author, key.clone())).copied()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &PostRow> {
+        self.rows.iter().flatten()
+    }
+
+    /// How many records are kept, and how many of them are held.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.index.len(), self.held)
+    }
+
+    /// A post by the key that the view knows it by.
+    pub fn post_key(&self, number: u32, people: &People) -> PostKey {
+        let row = &self[number];
+        row.key_at(row.time_millis(), people)
+    }
+
+    pub fn set_position(&mut self, number: u32, id: CommunityId, position: usize) {
+        let place = self.row_mut(number).version.body.as_mut().and_then(|body| body.place_mut(id));
+        place.expect("invariant: only held posts have a position").position =
+            u32::try_from(position).expect("invariant: memory ends before 2^32 posts");
+    }
+
+    /// Notes what the view is told of a post as it enters the ring, or as it is judged again: whether it is hidden.
+    pub fn enter_ring(&mut self, number: u32, id: CommunityId, community: &Community) -> bool {
+        let row = self.row_mut(number);
+        let hidden = !community.posts.is_empty() && community.hides(&(row.author, row.key.clone()));
+        if let Some(place) = row.version.body.as_mut().and_then(|body| body.place_mut(id)) {
+            place.hidden = hidden;
+        }
+        hidden
+    }
+
+    fn row_mut(&mut self, number: u32) -> &mut PostRow {
+        self.rows[number as usize].as_mut().expect(LIVES)
+    }
+
+    fn add(&mut self, row: PostRow) -> u32 {
+        let due = row.due_millis();
+        let place = (row.author, row.key.clone());
+        let number = self.free.pop().unwrap_or_else(|| {
+            self.rows.push(None);
+            u32::try_from(self.rows.len() - 1).expect("invariant: memory ends before 2^32 posts")
+        });
+        self.rows[number as usize] = Some(row);
+        self.index.insert(place, number);
+        self.due.insert((due, number));
+        number
+    }
+
+    fn forget(&mut self, number: u32) {
+        if let Some(row) = self.rows[number as usize].take() {
+            self.index.remove(&(row.author, row.key));
+            self.free.push(number);
+        }
+    }
+
+    fn set_held(&mut self, number: u32, held: bool) {
+        let row = self.row_mut(number);
+        let was_held = std::mem::replace(&mut row.is_held, held);
+        self.held = self.held + usize::from(held) - usize::from(was_held);
+    }
+}
+
+impl PostRow {
+    fn key_at(&self, time_millis: i64, people: &People) -> PostKey {
+        PostKey { time_millis, did: people[self.author].did.clone(), rkey: self.key.to_record_key() }
+    }
+}
+
+impl Index<u32> for Posts {
+    type Output = PostRow;
+    fn index(&self, number: u32) -> &PostRow {
+        self.rows[number as usize].as_ref().expect(LIVES)
+    }
+}
+
+impl Fold {
+    /// The first millisecond that is young at the clock; nothing before it is held or matters.
+    pub(super) fn horizon_millis(&self) -> i64 {
+        self.stream.clock.map_or(i64::MIN, |clock| clock.plus_micros(-RETENTION_MICROS).millis())
+    }
+
+    /// A commit on a post; `None` is a delete.
+    pub(super) fn apply_post(&mut self, record: &Record, post: Option<&Post>, out: &mut Vec<Change>) {
+        let version = Version::new(record, post.map(PostBody::new));
+        if version.rev.time().millis() < self.horizon_millis() {
+            self.counts.late += 1;
+            return;
+        }
+        let author = self.people.find_or_add(&record.did);
+        let key = Key::from(&record.rkey);
+        if let Some(known) = self.posts.find(author, &key) {
+            if let Some(news) = self.posts[known].version.merge(version, PostBody::form) {
+                self.replace(known, news, out);
+            }
+        } else {
+            // It begins as a tombstone of its own rev; then the put comes to it as to every other.
+            let row = PostRow { author, key, is_held: false, version: Version::new(record, None) };
+            let number = self.posts.add(row);
+            self.replace(number, version, out);
+        }
+    }
+
+    /// Gives a post its winning version, and brings its places up to date.
+    fn replace(&mut self, number: u32, news: Version<PostBody>, out: &mut Vec<Change>) {
+        let horizon = self.horizon_millis();
+        let row = self.posts.row_mut(number);
+        let (author, was_held) = (row.author, row.is_held);
+        let (old_due, old_key_millis) = (row.due_millis(), row.time_millis());
+        let old = std::mem::replace(&mut row.version, news);
+        let moved = row.time_millis() != old_key_millis;
+        let live = row.version.live(self.people[author].deleted_at);
+        let held = live.is_some_and(|body| !body.places.is_empty()) && row.time_millis() >= horizon;
+        if let Some(body) = &mut row.version.body {
+            // A merged version is a copy of the old one: its places must be found again.
+            body.places.iter_mut().for_each(|place| place.position = Place::NOWHERE);
+        }
+        self.posts.set_held(number, held);
+
+        let old_places = old.body.filter(|_| was_held).map(|body| body.places).unwrap_or_default();
+        for place in old_places {
+            let row = self.posts.row_mut(number);
+            let kept = row.version.body.as_mut().filter(|_| held).and_then(|body| body.place_mut(place.id));
+            if let Some(kept) = kept {
+                *kept = place;
+                if moved && self.is_in_ring(number, &place) {
+                    let row = &self.posts[number];
+                    let id = place.id;
+                    out.push(Change::Remove { id, post: row.key_at(old_key_millis, &self.people) });
+                    out.push(Change::Insert {
+                        id,
+                        post: self.posts.post_key(number, &self.people),
+                        hidden: place.hidden,
+                    });
+                }
+            } else if self.leave(author, place) {
+                let post = self.posts[number].key_at(old_key_millis, &self.people);
+                out.push(Change::Remove { id: place.id, post });
+            }
+        }
+        if held {
+            self.enter_new_places(number, author, out);
+        }
+        let due = self.posts[number].due_millis();
+        if due != old_due {
+            self.posts.due.remove(&(old_due, number));
+            self.posts.due.insert((due, number));
+        }
+    }
+
+    fn enter_new_places(&mut self, number: u32, author: DidIndex, out: &mut Vec<Change>) {
+        let mut at = 0;
+        while let Some(place) = self.posts[number].version.body.as_ref().and_then(|body| body.places.get(at)).copied() {
+            if place.position == Place::NOWHERE {
+                self.enter(number, place.id);
+                self.sync_author(place.id, author, out);
+            }
+            at += 1;
+        }
+    }
+
+    /// Takes the posts out of the feeds that the deletion of their author's account has ended.
+    pub(super) fn end_posts(&mut self, author: DidIndex, out: &mut Vec<Change>) {
+        let person = &self.people[author];
+        let of_feed = |id: &CommunityId| self.feeds.get(id)?.authors.get(&author).map(|author| author.posts.as_slice());
+        let mut posts: Vec<u32> = person.feeds.iter().filter_map(of_feed).flatten().copied().collect();
+        posts.sort_unstable();
+        posts.dedup();
+        for number in posts {
+            let version = self.posts[number].version.clone();
+            if version.is_ended(self.people[author].deleted_at) {
+                self.replace(number, version, out);
+            }
+        }
+    }
+
+    /// Now has reached a moment: what is older than 7 days leaves the feeds, and old tombstones are forgotten.
+    pub(super) fn apply_clock(&mut self, now: Time, out: &mut Vec<Change>) {
+        if self.stream.clock.is_some_and(|clock| now <= clock) {
+            return;
+        }
+        self.stream.clock = Some(now);
+        let horizon = self.horizon_millis();
+        let mut evicts = false;
+        while let Some(&(due, number)) = self.posts.due.first()
+            && due < horizon
+        {
+            self.posts.due.pop_first();
+            evicts |= self.evict(number);
+            let rev_millis = self.posts[number].rev_millis();
+            if rev_millis < horizon {
+                self.posts.forget(number);
+            } else {
+                self.posts.due.insert((rev_millis, number));
+            }
+        }
+        if evicts {
+            out.push(Change::Evict { before_millis: horizon });
+        }
+    }
+
+    /// Takes a post out of all feeds. Says whether it was in a ring.
+    fn evict(&mut self, number: u32) -> bool {
+        let row = &self.posts[number];
+        if !row.is_held {
+            return false;
+        }
+        let author = row.author;
+        let places = row.version.body.as_ref().map(|body| body.places.clone()).unwrap_or_default();
+        let mut was_in_ring = false;
+        for place in places {
+            was_in_ring |= self.leave(author, place);
+        }
+        self.posts.set_held(number, false);
+        was_in_ring
+    }
+
+    /// Every post record that is known, deleted and waiting ones included, with the witnessed time of its winning
+    /// version, in no particular order: what the filter must recognise after a start.
+    pub fn known_posts(&self) -> impl Iterator<Item = (&Did, RecordKey, Time)> {
+        self.posts.iter().map(|row| (&self.people[row.author].did, row.key.to_record_key(), row.version.witnessed))
+    }
+}

@@ -1,0 +1,140 @@
+//! Standing: what an account is in a community.
+//!
+//! In: commits on memberships; the dockets of blocks and acceptances. Out: whether somebody is a member.
+//!
+//! What always holds: a membership is listed in its community exactly while its winning version is a put that is not
+//! ended and has `active`.
+//!
+//! Bounds (later): memberships per DID, through [`Table::of`](super::names::Table::of).
+
+use super::Fold;
+use super::names::{DidIndex, Key};
+use super::rulings::Docket;
+use super::version::Version;
+use crate::fact::{AccessType, Body, Change, Membership, Record};
+use crate::syntax::{RecordUri, Time};
+
+/// What the records of one community say of one account.
+#[derive(Debug, Default)]
+pub(super) struct Standing {
+    /// Its live memberships, by number.
+    pub memberships: Vec<u32>,
+    pub blocks: Docket,
+    pub acceptances: Docket,
+}
+
+/// One membership record.
+#[derive(Debug)]
+pub(super) struct MembershipRow {
+    pub member: DidIndex,
+    pub key: Key,
+    pub version: Version<MembershipBody>,
+    /// The community in which it is listed.
+    listed: Option<u32>,
+}
+
+/// What a version of a membership says.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct MembershipBody {
+    /// The number of the community, or the URI where it is no config's and means nothing.
+    pub community: Result<u32, Box<RecordUri>>,
+    active: bool,
+    joined: Time,
+}
+
+impl Fold {
+    /// Whether an account is a member: the owner always; who is not blocked, has a membership and, where the config
+    /// asks for it, an acceptance.
+    pub(super) fn is_member(&self, community: u32, did: DidIndex) -> bool {
+        if self.communities[community].owner == did {
+            return true;
+        }
+        let Some(standing) = self.communities[community].standings.get(&did) else { return false };
+        !standing.memberships.is_empty()
+            && !standing.blocks.affirms()
+            && (standing.acceptances.affirms() || !self.is_invite_only(community))
+    }
+
+    /// Whether the config that counts now asks for an acceptance.
+    pub(super) fn is_invite_only(&self, community: u32) -> bool {
+        self.live_config(community).is_some_and(|body| body.config.access == AccessType::InviteOnly)
+    }
+
+    /// A commit on a membership; `None` is a delete.
+    pub(super) fn apply_membership(&mut self, record: &Record, body: Option<&Membership>, out: &mut Vec<Change>) {
+        let member = self.people.find_or_add(&record.did);
+        let key = Key::from(&record.rkey);
+        let body = body.map(|membership| MembershipBody {
+            community: self.community_at(&membership.community).ok_or_else(|| Box::new(membership.community.clone())),
+            active: membership.active,
+            joined: membership.joined,
+        });
+        let version = Version::new(record, body);
+        if let Some(known) = self.memberships.find(member, &key) {
+            let news = self.memberships[known].version.merge(version, |body| self.membership_form(body));
+            if news.is_some() {
+                self.refresh_membership(known, news, out);
+            }
+        } else {
+            let row = MembershipRow { member, key: key.clone(), version, listed: None };
+            let number = self.memberships.find_or_add(member, &key, || row);
+            self.refresh_membership(number, None, out);
+        }
+    }
+
+    /// Lists a membership where it belongs now: after a new version, or after its account was deleted.
+    pub(super) fn refresh_membership(
+        &mut self,
+        number: u32,
+        news: Option<Version<MembershipBody>>,
+        out: &mut Vec<Change>,
+    ) {
+        let row = &mut self.memberships[number];
+        if let Some(version) = news {
+            row.version = version;
+        }
+        let (member, before) = (row.member, row.listed);
+        let live = row.version.live(self.people[member].deleted_at);
+        let after = live.filter(|body| body.active).and_then(|body| body.community.as_ref().ok().copied());
+        row.listed = after;
+        if before == after {
+            return;
+        }
+        if let Some(community) = after {
+            self.communities[community].standings.entry(member).or_default().memberships.push(number);
+            self.sync_member(community, member, out);
+        }
+        if let Some(community) = before {
+            let standing = self.communities[community].standings.entry(member).or_default();
+            standing.memberships.retain(|&listed| listed != number);
+            self.sync_member(community, member, out);
+            self.forget_standing(community, member);
+        }
+    }
+
+    fn sync_member(&mut self, community: u32, member: DidIndex, out: &mut Vec<Change>) {
+        if let Some(id) = self.communities[community].open {
+            self.sync_author(id, member, out);
+        }
+    }
+
+    /// Forgets the standing of an account of which no record says anything.
+    pub(super) fn forget_standing(&mut self, community: u32, did: DidIndex) {
+        let standings = &mut self.communities[community].standings;
+        let is_empty = |standing: &Standing| {
+            standing.memberships.is_empty() && standing.blocks.is_empty() && standing.acceptances.is_empty()
+        };
+        if standings.get(&did).is_some_and(is_empty) {
+            standings.remove(&did);
+        }
+    }
+
+    /// The debug form of what was put.
+    fn membership_form(&self, body: &MembershipBody) -> String {
+        let community = match &body.community {
+            Ok(community) => self.community_uri(*community),
+            Err(uri) => (**uri).clone(),
+        };
+        format!("{:?}", Body::Membership(Membership { community, active: body.active, joined: body.joined }))
+    }
+}

@@ -1,0 +1,80 @@
+//! The stream: how far it has been read, what time it is, and what it may have failed to tell.
+//!
+//! In: cursor, clock and gap facts; the witnessed time of every fact. Out: where to go on after a start.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::Fold;
+use crate::fact::{Cursor, Dialect, Gap, Host};
+use crate::limits::GAPS_KEPT_MAX;
+use crate::syntax::Time;
+
+/// What is known of the stream itself.
+#[derive(Debug, Default)]
+pub(super) struct Stream {
+    cursors: BTreeMap<(Host, Dialect), Cursor>,
+    gaps: VecDeque<Gap>,
+    gaps_seen: u64,
+    latest_witnessed: Option<Time>,
+    /// The greatest clock fact.
+    pub clock: Option<Time>,
+}
+
+impl Stream {
+    pub fn witness(&mut self, time: Time) {
+        self.latest_witnessed = self.latest_witnessed.max(Some(time));
+    }
+
+    pub fn cursor(&mut self, cursor: &Cursor) {
+        let known = self.cursors.entry((cursor.host.clone(), cursor.dialect)).or_insert_with(|| cursor.clone());
+        if (known.time, known.value) < (cursor.time, cursor.value) {
+            known.clone_from(cursor);
+        }
+    }
+
+    pub fn gap(&mut self, gap: &Gap) {
+        self.gaps_seen += 1;
+        if self.gaps.len() == GAPS_KEPT_MAX {
+            self.gaps.pop_front();
+        }
+        self.gaps.push_back(gap.clone());
+    }
+}
+
+impl Fold {
+    /// The newest cursor overall, by stream time. On another host only its time is of use.
+    pub fn cursor(&self) -> Option<&Cursor> {
+        self.cursors().max_by_key(|cursor| (cursor.time, cursor.value))
+    }
+
+    /// The newest cursor of one host's stream in one dialect.
+    pub fn cursor_of(&self, host: &Host, dialect: Dialect) -> Option<&Cursor> {
+        self.stream.cursors.get(&(host.clone(), dialect))
+    }
+
+    /// The newest cursor of each host and dialect, by stream time and then by value: a host whose sequence numbers
+    /// begin again goes on with the new ones.
+    pub fn cursors(&self) -> impl Iterator<Item = &Cursor> {
+        self.stream.cursors.values()
+    }
+
+    /// The latest witnessed time of any fact: what time it is offline.
+    pub fn latest_witnessed(&self) -> Option<Time> {
+        self.stream.latest_witnessed
+    }
+
+    /// The greatest clock fact.
+    pub fn clock(&self) -> Option<Time> {
+        self.stream.clock
+    }
+
+    /// The last gaps, oldest first, at most [`GAPS_KEPT_MAX`] of them.
+    pub fn gaps(&self) -> impl ExactSizeIterator<Item = &Gap> {
+        self.stream.gaps.iter()
+    }
+
+    /// How many gap facts there were.
+    pub fn gaps_seen(&self) -> u64 {
+        self.stream.gaps_seen
+    }
+}

@@ -1,0 +1,204 @@
+//! Deletes and updates of posts that nobody knew yet.
+//!
+//! In: each delete, and each update without a tag, whose post was not let pass before. Out: the greatest of them, when
+//! the post's create comes after all: then both become facts, and the order of arrival has changed nothing.
+//!
+//! What always holds: of each post at most one is remembered, that with the greatest rev (of one rev, a delete before an
+//! update, as the fold has it). One is given up when the stream is
+//! [`DISPLACEMENT_MICROS`](crate::limits::DISPLACEMENT_MICROS) past it, or when there are too many: then the oldest, counted.
+//!
+//! The map grows as it must. Its usual size (2 hours at 10 a second) is copied in a millisecond; making it as large as its
+//! bound from the start would touch 40 MB on a machine that may have 500.
+
+use std::collections::VecDeque;
+
+use rustc_hash::FxHashMap;
+
+use super::seen::Fingerprint;
+use crate::limits::{DISPLACEMENT_MICROS, ORPHANS_MAX};
+use crate::syntax::{Tid, Time};
+
+/// What was told of a post that nobody knew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Orphan {
+    /// The rev of the commit that told it.
+    pub rev: Tid,
+    /// What it told.
+    pub kind: OrphanKind,
+    /// Stream time: the least over all deliveries.
+    pub witnessed: Time,
+}
+
+/// What a commit did to a post that nobody knew. Of one rev, the greater counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OrphanKind {
+    /// It was edited, and the new version has no tag.
+    Updated,
+    /// It was deleted.
+    Deleted,
+}
+
+#[derive(Debug)]
+struct Entry {
+    orphan: Orphan,
+    /// The time under which it stands in the queue.
+    queued: Time,
+}
+
+/// Orphans by fingerprint.
+#[derive(Debug)]
+pub struct Orphans {
+    entries: FxHashMap<Fingerprint, Entry>,
+    /// In order of arrival. One whose time is not that of its entry is stale: it was taken, or replaced by a greater one.
+    queue: VecDeque<(Fingerprint, Time)>,
+    latest: Time,
+    queue_max: usize,
+}
+
+impl Default for Orphans {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Orphans {
+    /// Remembers none yet, and at most [`ORPHANS_MAX`] at a time.
+    pub fn new() -> Self {
+        Self::with_bound(ORPHANS_MAX)
+    }
+
+    fn with_bound(queue_max: usize) -> Self {
+        let latest = Time::from_micros(i64::MIN);
+        Self { entries: FxHashMap::default(), queue: VecDeque::new(), latest, queue_max }
+    }
+
+    /// Remembers one. The number of those that had to be given up early, for want of room.
+    pub fn remember(&mut self, fingerprint: Fingerprint, orphan: Orphan) -> u64 {
+        self.latest = self.latest.max(orphan.witnessed);
+        let known = self.entries.get_mut(&fingerprint);
+        match known {
+            Some(known) if rank(&known.orphan) == rank(&orphan) => {
+                known.orphan.witnessed = known.orphan.witnessed.min(orphan.witnessed);
+            }
+            Some(known) if rank(&known.orphan) > rank(&orphan) => {}
+            _ => {
+                self.entries.insert(fingerprint, Entry { orphan, queued: orphan.witnessed });
+                self.queue.push_back((fingerprint, orphan.witnessed));
+            }
+        }
+        self.give_up_old();
+        self.give_up_excess()
+    }
+
+    /// The orphan of a post whose create has come. It is remembered no longer.
+    pub fn take(&mut self, fingerprint: Fingerprint) -> Option<Orphan> {
+        if self.entries.is_empty() {
+            return None;
+        }
+        self.entries.remove(&fingerprint).map(|entry| entry.orphan)
+    }
+
+    /// How many are remembered.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether none is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    fn give_up_old(&mut self) {
+        while self.queue.front().is_some_and(|&(_, queued)| self.latest.micros_since(queued) > DISPLACEMENT_MICROS) {
+            self.pop();
+        }
+    }
+
+    /// The bound is on the queue, which is never shorter than the map: a flood of edits of one post must not grow it.
+    fn give_up_excess(&mut self) -> u64 {
+        let mut given_up = 0;
+        while self.queue.len() > self.queue_max {
+            given_up += u64::from(self.pop());
+        }
+        given_up
+    }
+
+    /// Removes the first of the queue; whether an orphan was lost with it.
+    fn pop(&mut self) -> bool {
+        let Some((fingerprint, queued)) = self.queue.pop_front() else { return false };
+        let is_current = self.entries.get(&fingerprint).is_some_and(|entry| entry.queued == queued);
+        is_current && self.entries.remove(&fingerprint).is_some()
+    }
+}
+
+fn rank(orphan: &Orphan) -> (Tid, OrphanKind) {
+    (orphan.rev, orphan.kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::OrphanKind::{Deleted, Updated};
+    use super::*;
+    use crate::limits::SECOND_MICROS;
+
+    fn post(number: u64) -> Fingerprint {
+        Fingerprint::from_number(number + 1)
+    }
+
+    fn orphan(rev: u64, kind: OrphanKind, second: i64) -> Orphan {
+        Orphan { rev: Tid::from_u64(rev), kind, witnessed: Time::from_micros(second * SECOND_MICROS) }
+    }
+
+    #[test]
+    fn the_greatest_rev_is_kept_and_taken_once() {
+        let mut orphans = Orphans::new();
+        for told in [orphan(2, Updated, 1), orphan(3, Updated, 2), orphan(3, Deleted, 3), orphan(3, Updated, 4)] {
+            assert_eq!(orphans.remember(post(1), told), 0);
+        }
+        orphans.remember(post(1), orphan(1, Deleted, 5));
+        orphans.remember(post(1), orphan(3, Deleted, 2));
+        assert_eq!(orphans.len(), 1);
+        assert_eq!(orphans.take(post(2)), None);
+        assert_eq!(orphans.take(post(1)), Some(orphan(3, Deleted, 2)));
+        assert_eq!(orphans.take(post(1)), None);
+        assert!(orphans.is_empty());
+    }
+
+    #[test]
+    fn one_is_given_up_after_two_hours_of_the_stream() {
+        let mut orphans = Orphans::new();
+        orphans.remember(post(1), orphan(1, Deleted, 0));
+        orphans.remember(post(2), orphan(1, Deleted, 7200));
+        assert_eq!(orphans.len(), 2);
+        assert_eq!(orphans.remember(post(3), orphan(1, Deleted, 7201)), 0, "its time was over, it was not lost");
+        assert_eq!((orphans.take(post(1)), orphans.len()), (None, 2));
+    }
+
+    #[test]
+    fn a_greater_rev_starts_the_time_anew() {
+        let mut orphans = Orphans::new();
+        orphans.remember(post(1), orphan(1, Updated, 0));
+        orphans.remember(post(1), orphan(2, Deleted, 7000));
+        orphans.remember(post(2), orphan(1, Deleted, 14_000));
+        assert_eq!(orphans.take(post(1)), Some(orphan(2, Deleted, 7000)));
+    }
+
+    #[test]
+    fn the_oldest_goes_when_there_are_too_many() {
+        let mut orphans = Orphans::with_bound(3);
+        for number in 0..3 {
+            assert_eq!(orphans.remember(post(number), orphan(1, Deleted, 0)), 0);
+        }
+        assert_eq!(orphans.remember(post(3), orphan(1, Deleted, 0)), 1);
+        assert_eq!((orphans.take(post(0)), orphans.len()), (None, 3));
+        // Places of those that were taken are given up without a loss.
+        orphans.take(post(1));
+        assert_eq!(orphans.remember(post(4), orphan(1, Deleted, 0)), 0);
+        // Edits of one post take no more room than the bound.
+        for rev in 2..100 {
+            orphans.remember(post(4), orphan(rev, Updated, i64::try_from(rev).unwrap()));
+        }
+        assert_eq!((orphans.queue.len(), orphans.len()), (3, 1));
+        assert_eq!(orphans.take(post(4)).unwrap().rev, Tid::from_u64(99));
+    }
+}

@@ -1,0 +1,208 @@
+//! The HTTP listener's routes.
+//!
+//! ```text
+//! /xrpc/app.bsky.feed.getFeedSkeleton          GET    skeleton
+//! /xrpc/app.bsky.feed.describeFeedGenerator    GET    describe
+//! /xrpc/app.bsky.feed.sendInteractions         POST   interactions
+//! /xrpc/_health                                GET    version
+//! /xrpc/…                                             501 MethodNotImplemented
+//! /.well-known/did.json                        GET    the service's DID document, of a did:web
+//! /                                            GET    what this server is
+//! …                                                   404
+//! ```
+//! HEAD goes wherever GET goes; OPTIONS names the methods. Every XRPC answer may be read by pages of every origin.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE, ALLOW, HeaderValue,
+};
+use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
+
+use super::answer::{self, Answer, for_every_origin};
+use super::connection::{Handler, Reply};
+use super::describe::Described;
+use super::{Bounds, Feeds, Identity};
+use crate::clock::{Clock, Now};
+use crate::telemetry::Telemetry;
+
+/// What the HTTP threads share: the feeds, who serves them, and the time.
+pub struct Site<F> {
+    pub(super) feeds: F,
+    pub(super) identity: Identity,
+    pub(super) now: Arc<Now>,
+    pub(super) clock: Clock,
+    pub(super) telemetry: Arc<Telemetry>,
+    pub(super) described: Described,
+    /// The publisher DID after one more percent-decoding, see [`Site::is_publisher`].
+    pub(super) publisher_decoded: String,
+    bounds: Bounds,
+    health: Bytes,
+    did_document: Option<Bytes>,
+}
+
+const XRPC: &str = "/xrpc/";
+
+/// A path that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route {
+    Home,
+    DidDocument,
+    Health,
+    Skeleton,
+    Describe,
+    Interactions,
+}
+
+impl Route {
+    fn of(path: &str) -> Option<Self> {
+        Some(match path {
+            "/xrpc/app.bsky.feed.getFeedSkeleton" => Self::Skeleton,
+            "/xrpc/app.bsky.feed.describeFeedGenerator" => Self::Describe,
+            "/xrpc/app.bsky.feed.sendInteractions" => Self::Interactions,
+            "/xrpc/_health" => Self::Health,
+            "/.well-known/did.json" => Self::DidDocument,
+            "/" => Self::Home,
+            _ => return None,
+        })
+    }
+
+    fn allows(self, method: &Method) -> bool {
+        if self == Self::Interactions {
+            method == Method::POST
+        } else {
+            method == Method::GET || method == Method::HEAD
+        }
+    }
+
+    /// For the headers `allow` and `access-control-allow-methods`.
+    const fn methods(self) -> &'static str {
+        if matches!(self, Self::Interactions) { "POST, OPTIONS" } else { "GET, HEAD, OPTIONS" }
+    }
+}
+
+impl<F: Feeds> Site<F> {
+    /// A site that shows `feeds`. `now` is the moment at which feeds are read; `clock` measures how long things take.
+    pub fn new(feeds: F, identity: Identity, now: Arc<Now>, clock: Clock, telemetry: Arc<Telemetry>) -> Self {
+        let publisher = percent_encoding::percent_decode_str(identity.publisher_did.as_str());
+        Self {
+            publisher_decoded: publisher.decode_utf8_lossy().into_owned(),
+            did_document: identity.did_document().map(Bytes::from),
+            health: Bytes::from_static(concat!(r#"{"version":""#, env!("CARGO_PKG_VERSION"), r#""}"#).as_bytes()),
+            described: Described::default(),
+            bounds: Bounds::default(),
+            feeds,
+            identity,
+            now,
+            clock,
+            telemetry,
+        }
+    }
+
+    /// With other bounds than those of [`limits`](crate::limits).
+    #[must_use]
+    pub fn with_bounds(self, bounds: Bounds) -> Self {
+        Self { bounds, ..self }
+    }
+
+    /// Who this server is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn route(&self, head: &Parts) -> Reply<Self> {
+        let path = head.uri.path();
+        let Some(route) = Route::of(path) else { return Reply::Now(unknown(path)) };
+        if head.method == Method::OPTIONS {
+            return Reply::Now(options(route));
+        }
+        if !route.allows(&head.method) {
+            return Reply::Now(answer::method_not_allowed(route.methods()));
+        }
+        Reply::Now(match route {
+            Route::Skeleton => self.skeleton(head.uri.query()),
+            Route::Describe => self.describe(),
+            Route::Interactions => return Reply::WithBody(Self::interactions_for_every_origin),
+            Route::Health => answer::json(StatusCode::OK, self.health.clone()),
+            Route::DidDocument => self.did_document(),
+            Route::Home => self.home(),
+        })
+    }
+
+    fn interactions_for_every_origin(&self, body: &[u8]) -> Answer {
+        for_every_origin(self.interactions(body))
+    }
+
+    fn did_document(&self) -> Answer {
+        match &self.did_document {
+            Some(document) => for_every_origin(answer::json(StatusCode::OK, document.clone())),
+            None => answer::error(
+                StatusCode::NOT_FOUND,
+                "NotFound",
+                "the DID of this service is no did:web: ask its own registry for the document",
+            ),
+        }
+    }
+
+    /// Says what this server is, to somebody who opens it in a browser.
+    fn home(&self) -> Answer {
+        let page = format!(
+            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Atrarium</title></head><body>\n\
+             <h1>Atrarium {version}</h1>\n\
+             <p>This server makes the feeds of {communities} communities on AT Protocol. Read them in the Bluesky app.</p>\n\
+             <p><a href=\"/xrpc/app.bsky.feed.describeFeedGenerator\">The list of its feeds</a></p>\n</body></html>\n",
+            version = env!("CARGO_PKG_VERSION"),
+            communities = self.telemetry.communities.get(),
+        );
+        answer::body(StatusCode::OK, HeaderValue::from_static("text/html; charset=utf-8"), page)
+    }
+}
+
+impl<F: Feeds> Handler for Site<F> {
+    fn answer(&self, head: &Parts) -> Reply<Self> {
+        match self.route(head) {
+            Reply::Now(answer) if head.uri.path().starts_with(XRPC) => Reply::Now(for_every_origin(answer)),
+            reply => reply,
+        }
+    }
+
+    fn answered(&self, status: StatusCode) {
+        self.telemetry.answer(status.as_u16());
+    }
+
+    fn bounds(&self) -> &Bounds {
+        &self.bounds
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
+    }
+}
+
+fn unknown(path: &str) -> Answer {
+    if path.len() > XRPC.len() && path.starts_with(XRPC) {
+        let message = "this server does not have that method: it has app.bsky.feed.getFeedSkeleton, \
+                       app.bsky.feed.describeFeedGenerator and app.bsky.feed.sendInteractions";
+        return answer::error(StatusCode::NOT_IMPLEMENTED, "MethodNotImplemented", message);
+    }
+    let message = "nothing is at this path: see /xrpc/app.bsky.feed.describeFeedGenerator for what is here";
+    answer::error(StatusCode::NOT_FOUND, "NotFound", message)
+}
+
+/// What browsers ask before they let a page of another origin ask.
+fn options(route: Route) -> Answer {
+    let mut answer = Answer::default();
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    let headers = answer.headers_mut();
+    headers.insert(ALLOW, HeaderValue::from_static(route.methods()));
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(route.methods()));
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*, authorization"));
+    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+    answer
+}

@@ -1,0 +1,255 @@
+//! The rules of DESIGN §3 in their plainest form: all feeds, computed anew from the set of all facts.
+//!
+//! Nothing is kept up to date, nothing is fast, and names are strings. Where this and the fold differ, one of them
+//! misreads a rule.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use atrarium::fact::{AccessType, Account, Body, Collection, CommunityId, Config, Fact, Record, Stage, Target, Verb};
+use atrarium::syntax::Tid;
+
+use super::{DAY, MINUTE};
+
+/// did, collection, rkey.
+type Name = (String, Collection, String);
+
+/// One version of a record.
+#[derive(Clone)]
+struct Version {
+    rev: Tid,
+    witnessed: i64,
+    cid: String,
+    body: Body,
+}
+
+impl Version {
+    fn rev_time(&self) -> i64 {
+        self.rev.time().micros()
+    }
+
+    fn made(&self) -> i64 {
+        self.rev_time().max(self.witnessed - 5 * MINUTE).min(self.witnessed)
+    }
+
+    fn is_put(&self) -> bool {
+        !matches!(self.body, Body::Deleted(_))
+    }
+
+    /// Which of two contents of one rev counts: the greater.
+    fn rank(&self) -> (bool, String, String) {
+        if self.is_put() { (false, self.cid.clone(), format!("{:?}", self.body)) } else { (true, String::new(), String::new()) }
+    }
+
+    fn config(&self) -> Option<&Config> {
+        if let Body::Config(config) = &self.body { Some(config) } else { None }
+    }
+}
+
+/// All versions of all records, and all that accounts have said.
+#[derive(Default)]
+pub struct Reference {
+    records: BTreeMap<Name, BTreeMap<Tid, Version>>,
+    /// hashtag → (date, config URI), the least date of each.
+    claims: BTreeMap<CommunityId, BTreeMap<String, i64>>,
+    accounts: Vec<Account>,
+}
+
+fn uri_of(name: &Name) -> String {
+    format!("at://{}/{}/{}", name.0, name.1.nsid(), name.2)
+}
+
+impl Reference {
+    pub fn new<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> Self {
+        let mut all = Self::default();
+        for fact in facts {
+            match fact {
+                Fact::Record(record) => all.add(record),
+                Fact::Account(account) => all.accounts.push(account.clone()),
+                _ => {}
+            }
+        }
+        all
+    }
+
+    fn add(&mut self, record: &Record) {
+        let name = (record.did.to_string(), record.body.collection(), record.rkey.to_string());
+        let new = Version {
+            rev: record.rev.tid(),
+            witnessed: record.witnessed.micros(),
+            cid: record.cid.as_ref().map(ToString::to_string).unwrap_or_default(),
+            body: record.body.clone(),
+        };
+        if let Some(config) = new.config() {
+            let claim = self.claims.entry(config.id).or_default().entry(uri_of(&name)).or_insert(i64::MAX);
+            *claim = (*claim).min(new.witnessed);
+        }
+        let versions = self.records.entry(name).or_default();
+        let known = versions.entry(new.rev).or_insert_with(|| new.clone());
+        let witnessed = known.witnessed.min(new.witnessed);
+        if new.rank() > known.rank() {
+            *known = new;
+        }
+        known.witnessed = witnessed;
+    }
+
+    fn deleted_at(&self, did: &str) -> Option<i64> {
+        let deletions = self.accounts.iter().filter(|account| {
+            account.did.as_str() == did && !account.active && account.status.as_deref() == Some("deleted")
+        });
+        deletions.map(|account| account.time.micros()).max()
+    }
+
+    fn is_ended(&self, did: &str, version: &Version) -> bool {
+        self.deleted_at(did).is_some_and(|deleted_at| version.rev_time() <= deleted_at)
+    }
+
+    fn is_active(&self, did: &str) -> bool {
+        let of_did = self.accounts.iter().filter(|account| account.did.as_str() == did);
+        of_did.max_by_key(|account| (account.time, !account.active)).is_none_or(|account| account.active)
+    }
+
+    /// The winning version of a record, while it is a put that is not ended.
+    fn live(&self, name: &Name) -> Option<&Version> {
+        let winning = self.records.get(name)?.values().next_back()?;
+        (winning.is_put() && !self.is_ended(&name.0, winning)).then_some(winning)
+    }
+
+    fn live_of(&self, collection: Collection) -> Vec<(&Name, &Version)> {
+        let names = self.records.keys().filter(|name| name.1 == collection);
+        names.filter_map(|name| Some((name, self.live(name)?))).collect()
+    }
+
+    fn config_name(uri: &str) -> Option<Name> {
+        let mut parts = uri.strip_prefix("at://")?.split('/');
+        let (did, collection, rkey) = (parts.next()?, parts.next()?, parts.next()?);
+        let is_config = collection == Collection::Config.nsid() && did.starts_with("did:");
+        is_config.then(|| (did.to_owned(), Collection::Config, rkey.to_owned()))
+    }
+
+    fn in_force(&self, community: &Name, moment: i64) -> Option<&Config> {
+        let versions = self.records.get(community)?.values().rev();
+        let version = versions.into_iter().find(|version| version.made() <= moment)?;
+        let gone = self.deleted_at(&community.0).is_some_and(|t| moment >= t && version.rev_time() <= t);
+        if gone { None } else { version.config() }
+    }
+
+    fn has_authority(&self, did: &str, community: &Name, moment: i64) -> bool {
+        let names = |config: &Config| config.moderators.iter().any(|moderator| moderator.as_str() == did);
+        if community.0 == did {
+            return true;
+        }
+        let Some(config) = self.in_force(community, moment) else { return false };
+        if names(config) {
+            return true;
+        }
+        if config.stage != Stage::Theme {
+            return false;
+        }
+        let Some(parent) = config.parent.as_ref().and_then(|uri| Self::config_name(uri.as_str())) else { return false };
+        let Some(above) = self.in_force(&parent, moment) else { return false };
+        above.stage == Stage::Graduated && (parent.0 == did || names(above))
+    }
+
+    /// The latest action with authority on a target decides.
+    fn is_moderated(&self, community: &Name, target: &Target) -> bool {
+        let mut latest: Option<((i64, Tid, String), Verb)> = None;
+        for (name, version) in self.live_of(Collection::Action) {
+            let Body::Action(action) = &version.body else { continue };
+            let fits = match (action.verb, &action.target) {
+                (Verb::HidePost | Verb::UnhidePost, Target::Record(_)) => true,
+                (Verb::BlockUser | Verb::UnblockUser, Target::Account(_)) => true,
+                _ => false,
+            };
+            let here = action.community.to_string() == uri_of(community);
+            let order = (version.made(), version.rev, uri_of(name));
+            if fits
+                && here
+                && action.target == *target
+                && self.has_authority(&name.0, community, version.made())
+                && latest.as_ref().is_none_or(|(before, _)| *before < order)
+            {
+                latest = Some((order, action.verb));
+            }
+        }
+        latest.is_some_and(|(_, verb)| matches!(verb, Verb::HidePost | Verb::BlockUser))
+    }
+
+    pub fn is_member(&self, community: &Name, did: &str) -> bool {
+        if community.0 == did {
+            return true;
+        }
+        let here = uri_of(community);
+        let joined = self.live_of(Collection::Membership).into_iter().any(|(name, version)| {
+            let Body::Membership(membership) = &version.body else { return false };
+            name.0 == did && membership.active && membership.community.to_string() == here
+        });
+        let invite_only = self
+            .live(community)
+            .and_then(Version::config)
+            .is_some_and(|config| config.access == AccessType::InviteOnly);
+        let accepted = self.live_of(Collection::Acceptance).into_iter().any(|(name, version)| {
+            let Body::Acceptance(acceptance) = &version.body else { return false };
+            acceptance.subject.as_str() == did
+                && acceptance.community.to_string() == here
+                && self.has_authority(&name.0, community, version.made())
+        });
+        let blocked = self.is_moderated(community, &Target::Account(super::did(did)));
+        joined && !blocked && (accepted || !invite_only)
+    }
+
+    /// The served hashtags, each with its config.
+    pub fn served(&self) -> BTreeMap<CommunityId, Name> {
+        let owner = |claims: &BTreeMap<String, i64>| {
+            let least = claims.iter().min_by_key(|(uri, date)| (**date, (*uri).clone())).expect("a claim");
+            Self::config_name(least.0).expect("a config")
+        };
+        let owners = self.claims.iter().map(|(&id, claims)| (id, owner(claims)));
+        let carries = |id, name: &Name| self.live(name).and_then(Version::config).is_some_and(|config| config.id == id);
+        owners.filter(|(id, name)| carries(*id, name)).collect()
+    }
+
+    /// The later claimants of a hashtag, first claim first.
+    pub fn contested(&self, id: CommunityId) -> Vec<String> {
+        let mut claims: Vec<_> = self.claims[&id].iter().map(|(uri, date)| (*date, uri.clone())).collect();
+        claims.sort();
+        claims.into_iter().skip(1).map(|(_, uri)| uri).collect()
+    }
+
+    /// The members of a community among all who ever did anything.
+    pub fn members(&self, community: &Name) -> usize {
+        let mut dids: BTreeSet<&str> = self.records.keys().map(|name| name.0.as_str()).collect();
+        dids.insert(&community.0);
+        dids.into_iter().filter(|did| self.is_member(community, did)).count()
+    }
+
+    /// Every served feed at a moment, newest first.
+    pub fn feeds(&self, now: i64) -> BTreeMap<CommunityId, Vec<String>> {
+        self.served().into_iter().map(|(id, community)| (id, self.feed(id, &community, now))).collect()
+    }
+
+    fn feed(&self, id: CommunityId, community: &Name, now: i64) -> Vec<String> {
+        let mut feed = Vec::new();
+        for (name, version) in self.live_of(Collection::Post) {
+            let Body::Post(post) = &version.body else { continue };
+            let created = post.created.map(|created| created.micros()).filter(|&created| created > 0);
+            let time = version.rev_time().min(version.witnessed).min(created.unwrap_or(i64::MAX));
+            let millis = time.div_euclid(1000);
+            let target = Target::Record(super::post_uri(&name.0, &name.2));
+            if post.tags.contains(&id)
+                && now - millis * 1000 < 7 * DAY
+                && self.is_active(&name.0)
+                && self.is_member(community, &name.0)
+                && !self.is_moderated(community, &target)
+            {
+                feed.push((millis, uri_of(name)));
+            }
+        }
+        feed.sort();
+        feed.into_iter().rev().map(|(_, uri)| uri).collect()
+    }
+
+    /// The AT-URIs of all post records.
+    pub fn posts(&self) -> Vec<String> {
+        self.records.keys().filter(|name| name.1 == Collection::Post).map(uri_of).collect()
+    }
+}

@@ -1,0 +1,184 @@
+//! A host of Jetstream: both dialects at one address.
+//!
+//! In: a [`Reel`] and connections. Out: frames from each client's cursor on, through its filters, at the pace of one
+//! shared timeline; and faults, where asked for.
+//!
+//! ```text
+//! accept ──► one thread a connection: http (head, handshake) ──► session (writes frames)
+//!                                                   client (reads the client's frames) ──► session
+//! ```
+//!
+//! The timeline:
+//! - `rate: None` (`max`): everything is history at once. A client without a cursor gets it from the first event on (there
+//!   is no "now" to start from), each client on its own.
+//! - `rate: Some(n)`: the stream begins with the first connection and then emits n frames a second, for everybody. A client
+//!   without a cursor starts at what is emitted next; one with a cursor gets what has been emitted since as fast as it
+//!   takes it.
+//!
+//! After the last event a connection stays open and answers pings; with a reel that repeats there is no last event.
+
+mod client;
+mod faults;
+mod http;
+mod query;
+mod session;
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use crate::machine;
+use crate::reel::Reel;
+
+pub use faults::Fault;
+use faults::FaultBook;
+
+/// How a server behaves.
+#[derive(Clone, Debug, Default)]
+pub struct ServerOptions {
+    /// Frames a second, on one timeline that begins with the first connection; `None` is as fast as each client takes.
+    pub rate: Option<f64>,
+    /// Each connection is closed after this many frames.
+    pub drop_after: Option<u64>,
+    /// Faults, each of which happens on its first few connections.
+    pub faults: Vec<Fault>,
+}
+
+/// A running server. It stops when it is dropped.
+pub struct Server {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    accepting: Option<JoinHandle<()>>,
+}
+
+/// What all connections share.
+struct Shared {
+    reel: Reel,
+    options: ServerOptions,
+    faults: FaultBook,
+    started: OnceLock<Instant>,
+    stopping: AtomicBool,
+    connections: Mutex<HashMap<u64, TcpStream>>,
+    connected: AtomicU64,
+    sent: AtomicU64,
+}
+
+impl Server {
+    /// Listens, and serves in threads of its own.
+    ///
+    /// # Errors
+    /// The address cannot be bound.
+    pub fn start(listen: impl ToSocketAddrs, reel: Reel, options: ServerOptions) -> io::Result<Self> {
+        let listener = TcpListener::bind(listen)?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            reel,
+            faults: FaultBook::new(&options.faults),
+            options,
+            started: OnceLock::new(),
+            stopping: AtomicBool::new(false),
+            connections: Mutex::new(HashMap::new()),
+            connected: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+        });
+        let accepting = {
+            let shared = shared.clone();
+            machine::spawn("simnet-accept", move || accept(&listener, &shared))?
+        };
+        Ok(Self { shared, address, accepting: Some(accepting) })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Connections that have been accepted so far.
+    pub fn connections(&self) -> u64 {
+        self.shared.connected.load(Ordering::Relaxed)
+    }
+
+    /// Data frames sent so far, on all connections.
+    pub fn frames_sent(&self) -> u64 {
+        self.shared.sent.load(Ordering::Relaxed)
+    }
+
+    /// Serves until the process ends.
+    pub fn wait(mut self) {
+        if let Some(accepting) = self.accepting.take() {
+            // A panic in there has been printed; there is nothing left to serve.
+            let _ = accepting.join();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::Release);
+        for stream in self.shared.connections().values() {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+        // Wakes `accept`. Where this fails, the listener is gone, and the thread with it.
+        let _ = TcpStream::connect(self.address);
+        if let Some(accepting) = self.accepting.take() {
+            let _ = accepting.join();
+        }
+    }
+}
+
+impl Shared {
+    fn connections(&self) -> std::sync::MutexGuard<'_, HashMap<u64, TcpStream>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// How many frames have been emitted: the stream's end for now.
+    fn head(&self) -> u64 {
+        match self.options.rate {
+            None => self.reel.total(),
+            Some(rate) => {
+                let elapsed = self.started.get_or_init(machine::now).elapsed().as_secs_f64();
+                ((elapsed * rate) as u64).min(self.reel.total())
+            }
+        }
+    }
+
+    /// Where a client without a cursor starts.
+    fn live(&self) -> u64 {
+        if self.options.rate.is_none() { 0 } else { self.head() }
+    }
+}
+
+fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+    for stream in listener.incoming() {
+        if shared.is_stopping() {
+            return;
+        }
+        // A connection that broke before it was accepted is the client's affair.
+        let Ok(stream) = stream else { continue };
+        let number = shared.connected.fetch_add(1, Ordering::Relaxed);
+        if let Ok(clone) = stream.try_clone() {
+            shared.connections().insert(number, clone);
+        }
+        let served = {
+            let shared = shared.clone();
+            machine::spawn("simnet-connection", move || {
+                // Clients come and go as they like: how a connection ends is no failure of the server.
+                let _ = http::serve(stream, &shared);
+                if let Some(stream) = shared.connections().remove(&number) {
+                    let _ = stream.shutdown(Shutdown::Both);
+                }
+            })
+        };
+        if served.is_err() {
+            shared.connections().remove(&number);
+        }
+    }
+}

@@ -1,0 +1,466 @@
+//! One subscription: writes frames from the client's cursor on.
+//!
+//! In: the reel, the timeline, what the client says, the faults of this connection. Out: bytes, many frames a write.
+//!
+//! Always: frames go out in the order of the reel, each once, from the first one asked for; only faults break this, and
+//! only as their names say.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
+use std::time::{Duration, Instant};
+
+use super::Shared;
+use super::client::{self, Said};
+use super::faults::Fault;
+use super::query::{Cursor, Filter, Request, Sieve};
+use crate::event::Dialect;
+use crate::machine;
+use crate::reel::{BINARY, CLOSE, CONTINUATION, Film, PING, PONG, Reel, TEXT, frame, header};
+
+/// Bytes of frames in one write.
+const WRITE_BYTES: usize = 1 << 20;
+/// Frames that a filter looks at before the client is heard again.
+const LOOK_FRAMES: u64 = 65_536;
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+/// A client that says nothing for this long, pings or not, is gone.
+const PONG_TIMEOUT: Duration = Duration::from_secs(60);
+/// A write that takes longer finds no reader.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long the client may take to close its side.
+const LINGER: Duration = Duration::from_secs(2);
+/// How long a silent host is silent.
+const SILENCE: Duration = Duration::from_secs(300);
+/// The first fault comes after this many frames…
+const FAULT_FIRST: u64 = 24;
+/// …and each further one after so many more. Twice the blocks of `reorder-at-seam`, so that faults do not meet.
+const FAULT_STEP: u64 = 2 * BLOCK;
+/// Events in a block of `duplicate` and `reorder-at-seam`.
+const BLOCK: u64 = 64;
+
+/// How a session ends.
+#[derive(Debug)]
+enum End {
+    /// The TCP connection is closed after what was written.
+    Drop,
+    /// A close frame first.
+    Close(u16, &'static str),
+    /// The client has closed; its code is sent back.
+    Echo(Vec<u8>),
+    /// There is nobody left to write to.
+    Gone(io::Error),
+}
+
+impl From<io::Error> for End {
+    fn from(error: io::Error) -> Self {
+        Self::Gone(error)
+    }
+}
+
+pub(super) struct Session<'a> {
+    shared: &'a Shared,
+    reel: &'a Reel,
+    film: &'a Film,
+    stream: TcpStream,
+    dialect: Dialect,
+    sieve: Option<Sieve>,
+    waits_for_hello: bool,
+    /// The next frame of the reel.
+    next: u64,
+    /// Frames written to this client.
+    sent: u64,
+    /// Faults to come, by the count of frames before them, the next one last.
+    faults: Vec<(u64, Fault)>,
+    heard: Instant,
+    pinged: Instant,
+    out: Vec<u8>,
+}
+
+impl<'a> Session<'a> {
+    pub fn new(shared: &'a Shared, stream: TcpStream, request: Request, faults: Vec<Fault>) -> Self {
+        let reel = &shared.reel;
+        let mut next = match request.cursor {
+            None => shared.live(),
+            Some(Cursor::Time(micros)) => reel.at_time(micros),
+            Some(Cursor::Seq(seq)) => reel.at_seq(seq),
+        };
+        if faults.contains(&Fault::V1Clamp) {
+            next += 500;
+        }
+        let places = (0..).map(|step| FAULT_FIRST + step * FAULT_STEP);
+        let mut faults: Vec<(u64, Fault)> = places.zip(faults).collect();
+        faults.reverse();
+        let now = machine::now();
+        Self {
+            shared,
+            reel,
+            film: reel.film(request.dialect),
+            stream,
+            dialect: request.dialect,
+            sieve: request.filter.compile(reel),
+            waits_for_hello: request.require_hello,
+            // A cursor from the future waits for nothing: it is now.
+            next: next.min(shared.head()),
+            sent: 0,
+            faults,
+            heard: now,
+            pinged: now,
+            out: Vec::new(),
+        }
+    }
+
+    /// Runs until either side ends it. `early` is what the client sent right behind its handshake.
+    pub fn run(mut self, early: Vec<u8>) -> io::Result<()> {
+        self.stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
+        let (to, said) = channel();
+        let socket = io::Cursor::new(early).chain(self.stream.try_clone()?);
+        machine::spawn("simnet-client", move || client::listen(io::BufReader::new(socket), &to))?;
+        let Err(end) = self.stream_on(&said);
+        let mut last = Vec::new();
+        match end {
+            End::Drop => {}
+            End::Close(code, why) => {
+                let mut payload = code.to_be_bytes().to_vec();
+                payload.extend_from_slice(why.as_bytes());
+                frame(CLOSE, &payload, &mut last);
+            }
+            End::Echo(payload) => frame(CLOSE, &payload[..payload.len().min(125)], &mut last),
+            End::Gone(error) => return Err(error),
+        }
+        self.stream.write_all(&last)?;
+        self.stream.shutdown(Shutdown::Write)?;
+        // The client's side first, so that nothing it has not read yet is lost to a reset.
+        let until = machine::now() + LINGER;
+        while !matches!(said.recv_timeout(until.saturating_duration_since(machine::now())), Ok(Said::Gone) | Err(_)) {}
+        Ok(())
+    }
+
+    fn stream_on(&mut self, said: &Receiver<Said>) -> Result<std::convert::Infallible, End> {
+        loop {
+            self.hear_all(said)?;
+            self.keep_alive()?;
+            if self.waits_for_hello {
+                self.rest(said, Duration::from_millis(20))?;
+                continue;
+            }
+            if self.shared.options.drop_after.is_some_and(|frames| self.sent >= frames) {
+                return Err(End::Drop);
+            }
+            if let Some(&(at, fault)) = self.faults.last()
+                && (at <= self.sent || fault == Fault::Silence)
+            {
+                self.faults.pop();
+                self.commit_fault(fault, said)?;
+                continue;
+            }
+            let head = self.shared.head();
+            if self.next < head {
+                self.send_until(head)?;
+            } else {
+                let patience = if self.shared.options.rate.is_some() { 1 } else { 50 };
+                self.rest(said, Duration::from_millis(patience))?;
+            }
+        }
+    }
+
+    /// How many frames may go out before something must happen.
+    fn frames_allowed(&self) -> u64 {
+        let until_drop = self.shared.options.drop_after.map_or(u64::MAX, |frames| frames.saturating_sub(self.sent));
+        let until_fault = self.faults.last().map_or(u64::MAX, |(at, _)| at.saturating_sub(self.sent));
+        until_drop.min(until_fault)
+    }
+
+    /// Writes some frames before `head`: one write.
+    fn send_until(&mut self, head: u64) -> Result<(), End> {
+        let allowed = self.frames_allowed();
+        if self.sieve.is_none()
+            && let Some((bytes, after)) =
+                self.reel.run(self.film, self.next, head.min(self.next.saturating_add(allowed)), WRITE_BYTES)
+        {
+            self.stream.write_all(bytes)?;
+            self.count(after - self.next);
+            self.next = after;
+            return Ok(());
+        }
+        self.out.clear();
+        let (mut frames, stop) = (0, head.min(self.next.saturating_add(LOOK_FRAMES)));
+        while self.next < stop && frames < allowed && self.out.len() < WRITE_BYTES {
+            frames += u64::from(self.take(self.next));
+            self.next += 1;
+        }
+        self.flush()?;
+        self.count(frames);
+        Ok(())
+    }
+
+    /// Puts a frame into the buffer, if the client wants it.
+    fn take(&mut self, position: u64) -> bool {
+        let wanted = self
+            .sieve
+            .as_ref()
+            .is_none_or(|sieve| sieve.passes(self.reel.mark_of(position), self.reel.frame_bytes(self.film, position)));
+        if wanted {
+            self.reel.append(self.film, position, &mut self.out);
+        }
+        wanted
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.write_all(&self.out)?;
+        self.out.clear();
+        Ok(())
+    }
+
+    fn count(&mut self, frames: u64) {
+        self.sent += frames;
+        self.shared.sent.fetch_add(frames, Ordering::Relaxed);
+    }
+
+    fn send(&mut self, opcode: u8, payload: &[u8]) -> io::Result<()> {
+        self.out.clear();
+        frame(opcode, payload, &mut self.out);
+        self.flush()
+    }
+
+    // --- the client
+
+    fn hear_all(&mut self, said: &Receiver<Said>) -> Result<(), End> {
+        loop {
+            match said.try_recv() {
+                Ok(word) => self.hear(word)?,
+                Err(TryRecvError::Empty) => return Ok(()),
+                Err(TryRecvError::Disconnected) => return Err(gone()),
+            }
+        }
+    }
+
+    /// Waits, yet hears.
+    fn rest(&mut self, said: &Receiver<Said>, time: Duration) -> Result<(), End> {
+        match said.recv_timeout(time) {
+            Ok(word) => self.hear(word),
+            Err(RecvTimeoutError::Timeout) => Ok(()),
+            Err(RecvTimeoutError::Disconnected) => Err(gone()),
+        }
+    }
+
+    fn hear(&mut self, word: Said) -> Result<(), End> {
+        self.heard = machine::now();
+        match word {
+            Said::Ping(payload) => self.send(PONG, &payload)?,
+            Said::Pong => {}
+            Said::Close(payload) => return Err(End::Echo(payload)),
+            Said::Gone => return Err(gone()),
+            Said::Data(_) if self.dialect == Dialect::V2 => {
+                return Err(End::Close(1008, "clients must not send data"));
+            }
+            Said::Data(message) => {
+                let filter = Filter::from_update(&message).map_err(|_| End::Close(1008, "no options_update"))?;
+                self.sieve = filter.compile(self.reel);
+                self.waits_for_hello = false;
+            }
+        }
+        Ok(())
+    }
+
+    fn keep_alive(&mut self) -> Result<(), End> {
+        if self.shared.is_stopping() {
+            return Err(End::Drop);
+        }
+        let now = machine::now();
+        if now.duration_since(self.pinged) >= PING_INTERVAL {
+            if now.duration_since(self.heard) >= PONG_TIMEOUT {
+                return Err(End::Close(1001, "no pong"));
+            }
+            self.pinged = now;
+            self.send(PING, b"simnet")?;
+        }
+        Ok(())
+    }
+
+    // --- faults
+
+    fn commit_fault(&mut self, fault: Fault, said: &Receiver<Said>) -> Result<(), End> {
+        match fault {
+            Fault::Disconnect => return Err(End::Drop),
+            Fault::Silence => return self.be_silent(said),
+            Fault::SlowDrip => self.drip(said)?,
+            Fault::Garbage => {
+                for garbage in ["{\"did\":", "[]", "", "null", "\u{feff}{}", "{\"kind\":7,\"time_us\":\"x\"}"] {
+                    self.send(TEXT, garbage.as_bytes())?;
+                }
+            }
+            Fault::Truncated => {
+                let bytes = self.next_frame();
+                self.stream.write_all(&bytes[..bytes.len() / 2])?;
+                return Err(End::Drop);
+            }
+            Fault::Oversized => self.send(TEXT, self.oversized().as_bytes())?,
+            Fault::ErrorFrame => {
+                if self.dialect == Dialect::V2 {
+                    let error = r#"{"$type":"error","error":"ConsumerTooSlow","message":"the consumer is too slow"}"#;
+                    self.send(TEXT, error.as_bytes())?;
+                }
+                return Err(End::Close(1008, "ConsumerTooSlow"));
+            }
+            Fault::Duplicate => {
+                self.block(self.next.saturating_sub(BLOCK), self.next)?;
+            }
+            Fault::Reorder => self.reorder()?,
+            Fault::UnknownKind => self.send(TEXT, self.unknown_kind().as_bytes())?,
+            Fault::Info => {
+                let kind = "network.bsky.jetstream.subscribeEvents#info";
+                let info = format!(
+                    r#"{{"$type":"message","payload":{{"$type":"{kind}","message":"a word","name":"OutdatedCursor"}}}}"#
+                );
+                self.send(TEXT, info.as_bytes())?;
+            }
+            Fault::Binary => self.send(BINARY, b"\x28\xb5\x2f\xfd\x00\x01atrarium_\xff")?,
+            Fault::Fragmented => self.fragment()?,
+            Fault::PingFlood => {
+                self.out.clear();
+                for size in 0..2_000 {
+                    frame(PING, &[b'p'; 125][..size % 126], &mut self.out);
+                }
+                self.flush()?;
+            }
+            // These have happened before the session began.
+            Fault::Http503 | Fault::CursorTooOld | Fault::V1Clamp => {}
+        }
+        Ok(())
+    }
+
+    fn be_silent(&mut self, said: &Receiver<Said>) -> Result<(), End> {
+        let until = machine::now() + SILENCE;
+        while machine::now() < until && !self.shared.is_stopping() {
+            self.rest(said, Duration::from_millis(50))?;
+        }
+        Err(End::Drop)
+    }
+
+    /// The frame that is next for this client, whole; an unimportant one after the end.
+    fn next_frame(&mut self) -> Vec<u8> {
+        let head = self.shared.head();
+        self.out.clear();
+        while self.next < head && !self.take(self.next) {
+            self.next += 1;
+        }
+        if self.out.is_empty() {
+            let text = self.unknown_kind();
+            frame(TEXT, text.as_bytes(), &mut self.out);
+        }
+        std::mem::take(&mut self.out)
+    }
+
+    fn drip(&mut self, said: &Receiver<Said>) -> Result<(), End> {
+        let end = self.shared.head().min(self.next + 16);
+        while self.next < end {
+            self.out.clear();
+            let taken = self.take(self.next);
+            let bytes = std::mem::take(&mut self.out);
+            for piece in bytes.chunks(16) {
+                self.stream.write_all(piece)?;
+                // Between frames the client is heard; here a pong would land in the middle of one.
+                machine::pause(Duration::from_millis(1));
+            }
+            self.next += 1;
+            self.count(u64::from(taken));
+            self.hear_all(said)?;
+        }
+        Ok(())
+    }
+
+    /// Sends the frames from one position to another, those that the client wants.
+    fn block(&mut self, from: u64, to: u64) -> io::Result<u64> {
+        self.out.clear();
+        let frames = (from..to).map(|position| u64::from(self.take(position))).sum();
+        self.flush()?;
+        Ok(frames)
+    }
+
+    fn reorder(&mut self) -> Result<(), End> {
+        let (from, seam, to) = (self.next, self.next + BLOCK, self.next + 2 * BLOCK);
+        if to <= self.shared.head() && self.frames_allowed() >= 2 * BLOCK {
+            let frames = self.block(seam, to)? + self.block(from, seam)?;
+            self.next = to;
+            self.count(frames);
+        }
+        Ok(())
+    }
+
+    fn fragment(&mut self) -> Result<(), End> {
+        let head = self.shared.head();
+        if self.next >= head {
+            return Ok(());
+        }
+        let whole = self.next_frame();
+        let payload = &whole[if whole[1] == 126 {
+            4
+        } else if whole[1] == 127 {
+            10
+        } else {
+            2
+        }..];
+        let third = payload.len() / 3;
+        let mut out = Vec::new();
+        for (at, part) in [&payload[..third], &payload[third..2 * third], &payload[2 * third..]].into_iter().enumerate()
+        {
+            header(if at == 0 { TEXT } else { CONTINUATION }, at == 2, part.len() as u64, &mut out);
+            out.extend_from_slice(part);
+            if at < 2 {
+                frame(PING, b"between", &mut out);
+            }
+        }
+        self.stream.write_all(&out)?;
+        if self.next < head {
+            self.next += 1;
+            self.count(1);
+        }
+        Ok(())
+    }
+
+    /// Stream time of what was sent last.
+    fn time_micros(&self) -> i64 {
+        if self.reel.is_empty() { 0 } else { self.reel.time_micros(self.next.saturating_sub(1)) }
+    }
+
+    fn unknown_kind(&self) -> String {
+        let micros = self.time_micros();
+        match self.dialect {
+            Dialect::V1 => format!(
+                r#"{{"did":"did:plc:tomorrow","time_us":{micros},"kind":"tomorrow","tomorrow":{{"atrarium_":[1,null]}}}}"#
+            ),
+            Dialect::V2 => {
+                let time = atrarium::syntax::Time::from_micros(micros);
+                let kind = "network.bsky.jetstream.subscribeEvents#tomorrow";
+                format!(
+                    r#"{{"$type":"message","payload":{{"$type":"{kind}","did":"did:plc:tomorrow","time":"{time}"}}}}"#
+                )
+            }
+        }
+    }
+
+    /// A like of 5 MiB.
+    fn oversized(&self) -> String {
+        let micros = self.time_micros();
+        let rev = atrarium::syntax::Tid::from_time(atrarium::syntax::Time::from_micros(micros), 0);
+        let record = format!(r#"{{"$type":"app.bsky.feed.like","note":"{}"}}"#, "x".repeat(5 << 20));
+        let (did, rkey, cid) = ("did:plc:large", "large", "bafyreilarge");
+        match self.dialect {
+            Dialect::V1 => format!(
+                r#"{{"did":"{did}","time_us":{micros},"kind":"commit","commit":{{"rev":"{rev}","operation":"create","collection":"app.bsky.feed.like","rkey":"{rkey}","record":{record},"cid":"{cid}"}}}}"#
+            ),
+            Dialect::V2 => {
+                let time = atrarium::syntax::Time::from_micros(micros);
+                let kind = "network.bsky.jetstream.subscribeEvents#commit";
+                format!(
+                    r#"{{"$type":"message","payload":{{"$type":"{kind}","cid":"{cid}","collection":"app.bsky.feed.like","did":"{did}","operation":"create","record":{record},"rev":"{rev}","rkey":"{rkey}","time":"{time}"}}}}"#
+                )
+            }
+        }
+    }
+}
+
+fn gone() -> End {
+    End::Gone(io::ErrorKind::ConnectionAborted.into())
+}
