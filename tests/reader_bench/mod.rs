@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use atrarium::clock::Clock;
 use atrarium::fact::{Cursor, GapReason, Host};
-use atrarium::ingest::reader::{Config, Handle, Pressure, Reader, Sink, Timeouts, WithoutCursor};
+use atrarium::ingest::reader::{Config, Pressure, Reader, Sink, Stop, Timeouts, WithoutCursor};
 use atrarium::syntax::Time;
-use atrarium::telemetry::{Reason, Telemetry};
+use atrarium::telemetry::Reason;
 use atrarium::wire::endpoint::{Ask, Endpoint};
 use bytes::Bytes;
 use tungstenite::handshake::server::{Request, Response};
@@ -286,26 +286,24 @@ impl Setup {
         let config = Config { endpoints, without_cursor: self.without_cursor, timeouts: self.timeouts };
         let notes = Arc::new(Mutex::new(Notes::default()));
         let room = Arc::new(AtomicUsize::new(self.room));
-        let telemetry = Arc::new(Telemetry::default());
         let clock = Clock::real();
         let desk = Desk { notes: Arc::clone(&notes), room: Arc::clone(&room), special: self.special };
         let rng = fastrand::Rng::with_seed(7);
-        let (reader, handle) =
-            Reader::new(config, desk, Arc::clone(&telemetry), clock.clone(), rng).expect("the system has a poll");
+        let reader = Reader::new(config, desk, clock.clone(), rng).expect("the system has a poll");
+        let stop = reader.stop_handle();
         let (sender, done) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             reader.run();
             let _test_is_over = sender.send(());
         });
-        Work { handle, room, telemetry, notes, clock, done, thread: Some(thread) }
+        Work { stop, room, notes, clock, done, thread: Some(thread) }
     }
 }
 
 /// A reader on its own thread.
 pub struct Work {
-    pub handle: Handle,
+    pub stop: Stop,
     pub room: Arc<AtomicUsize>,
-    pub telemetry: Arc<Telemetry>,
     notes: Arc<Mutex<Notes>>,
     clock: Clock,
     done: Receiver<()>,
@@ -340,9 +338,9 @@ impl Work {
     }
 
     /// Stops it, and says how long that took.
-    pub fn stop(&mut self) -> Duration {
+    pub fn end(&mut self) -> Duration {
         let asked = self.clock.monotonic();
-        self.handle.stop();
+        self.stop.stop();
         self.done.recv_timeout(PATIENCE).expect("the reader stops");
         self.clock.monotonic() - asked
     }
@@ -350,7 +348,7 @@ impl Work {
 
 impl Drop for Work {
     fn drop(&mut self) {
-        self.handle.stop();
+        self.stop.stop();
         if let Some(thread) = self.thread.take()
             && !std::thread::panicking()
         {
