@@ -27,9 +27,8 @@
 
 use url::Url;
 
-use crate::fact::Dialect;
 use crate::limits::{RETENTION_MICROS, TIME_CURSOR_MIN};
-use crate::syntax::Time;
+use crate::syntax::{Dialect, Time};
 
 const V1_PATH: &str = "/subscribe";
 const V2_PATH: &str = "/xrpc/network.bsky.jetstream.subscribeEvents";

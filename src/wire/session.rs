@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The handshake, fragments, masks, control frames, UTF-8 and the closing handshake are tungstenite's, and every check of
-//! RFC 6455 with them. Its stream is [`Wire`], two buffers in memory. A message is copied once, from the receive buffer
+//! RFC 6455 with them. Its stream is two buffers in memory. A message is copied once, from the receive buffer
 //! into tungstenite's; what comes out is a slice of that. **Whoever keeps a message keeps its whole block alive (64 KiB):
 //! copy what is to live longer than a few messages.**
 //!

@@ -154,7 +154,6 @@ impl Connection {
     }
 }
 
-
 /// The addresses of a host. A name asks the system's resolver, which takes its time; an address does not.
 pub(super) fn resolve(endpoint: &Endpoint) -> io::Result<Vec<SocketAddr>> {
     let host = endpoint.host().trim_start_matches('[').trim_end_matches(']');

@@ -36,6 +36,13 @@ pub struct Config {
     pub timeouts: Timeouts,
 }
 
+impl Config {
+    /// With the timeouts of [`limits`](crate::limits).
+    pub fn new(endpoints: Vec<Endpoint>, without_cursor: WithoutCursor) -> Self {
+        Self { endpoints, without_cursor, timeouts: Timeouts::default() }
+    }
+}
+
 /// Where to begin when there is no cursor: `--from`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WithoutCursor {
