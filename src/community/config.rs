@@ -181,7 +181,8 @@ impl Fold {
     /// Opens, closes or renames the community's feed, so that the view shows what is served.
     fn sync_served(&mut self, community: u32, out: &mut Vec<Change>) {
         let served = self.live_config(community).map(|body| Arc::clone(&body.config));
-        let served = served.filter(|config| self.feeds.get(&config.id).is_some_and(|feed| feed.owner == Some(community)));
+        let served =
+            served.filter(|config| self.feeds.get(&config.id).is_some_and(|feed| feed.owner == Some(community)));
         let open = self.communities[community].open;
         if let Some(id) = open.filter(|&id| served.as_ref().is_none_or(|config| config.id != id)) {
             self.close(id, out);

@@ -123,7 +123,8 @@ mod tests {
 
     #[test]
     fn keys_compare_as_their_texts_and_come_back_whole() {
-        let texts = ["3l", "3lzzzzzzzzzz2", "jzzzzzzzzzzzz", "2222222222222", "22222222222222", "3lzzzzzzzzzz.", "self"];
+        let texts =
+            ["3l", "3lzzzzzzzzzz2", "jzzzzzzzzzzzz", "2222222222222", "22222222222222", "3lzzzzzzzzzz.", "self"];
         for a in texts.map(|text| RecordKey::parse(text).expect("valid")) {
             assert_eq!(Key::from(&a).to_record_key(), a);
             for b in texts.map(|text| RecordKey::parse(text).expect("valid")) {

@@ -250,7 +250,11 @@ impl Fold {
                     let row = &self.posts[number];
                     let id = place.id;
                     out.push(Change::Remove { id, post: row.key_at(old_key_millis, &self.people) });
-                    out.push(Change::Insert { id, post: self.posts.post_key(number, &self.people), hidden: place.hidden });
+                    out.push(Change::Insert {
+                        id,
+                        post: self.posts.post_key(number, &self.people),
+                        hidden: place.hidden,
+                    });
                 }
             } else if self.leave(author, place) {
                 let post = self.posts[number].key_at(old_key_millis, &self.people);

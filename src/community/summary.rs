@@ -82,7 +82,8 @@ fn as_texts<S: Serializer>(uris: &[RecordUri], serializer: S) -> Result<S::Ok, S
 impl Fold {
     /// The served communities at a moment, by id.
     pub fn communities(&self, now: Time) -> Vec<Summary> {
-        let mut ids: Vec<CommunityId> = self.feeds.iter().filter(|(_, feed)| feed.open.is_some()).map(|(&id, _)| id).collect();
+        let mut ids: Vec<CommunityId> =
+            self.feeds.iter().filter(|(_, feed)| feed.open.is_some()).map(|(&id, _)| id).collect();
         ids.sort_unstable();
         ids.into_iter().filter_map(|id| self.summary(id, now)).collect()
     }

@@ -88,9 +88,9 @@ impl<B: Clone + PartialEq> Version<B> {
             (None, None) => Ordering::Equal,
             (None, Some(_)) => Ordering::Greater,
             (Some(_), None) => Ordering::Less,
-            (Some(a), Some(b)) => self.cid.cmp(&other.cid).then_with(|| {
-                if a == b { Ordering::Equal } else { form(a).cmp(&form(b)) }
-            }),
+            (Some(a), Some(b)) => {
+                self.cid.cmp(&other.cid).then_with(|| if a == b { Ordering::Equal } else { form(a).cmp(&form(b)) })
+            }
         }
     }
 }

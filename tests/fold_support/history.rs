@@ -1,7 +1,7 @@
 //! Small, hostile histories: few names, so that everything meets everything; revs and times that lie.
 
 use atrarium::fact::{
-    AccessType, Account, Acceptance, Action, Body, Collection, CommunityId, Config, Fact, Host, Membership, Post,
+    Acceptance, AccessType, Account, Action, Body, Collection, CommunityId, Config, Fact, Host, Membership, Post,
     Record, Rev, Stage, Target, Verb,
 };
 use atrarium::syntax::{AtUri, RecordKey, RecordUri, Tid, Time};

@@ -37,7 +37,11 @@ impl Version {
 
     /// Which of two contents of one rev counts: the greater.
     fn rank(&self) -> (bool, String, String) {
-        if self.is_put() { (false, self.cid.clone(), format!("{:?}", self.body)) } else { (true, String::new(), String::new()) }
+        if self.is_put() {
+            (false, self.cid.clone(), format!("{:?}", self.body))
+        } else {
+            (true, String::new(), String::new())
+        }
     }
 
     fn config(&self) -> Option<&Config> {
