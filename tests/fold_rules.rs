@@ -373,6 +373,31 @@ fn records_of_other_collections_are_no_communities_and_no_posts() {
     assert_eq!(world.feed(), ["p"]);
 }
 
+/// Found by a hostile history: one rev and one CID for a membership here and for one that means nothing. The fold kept
+/// no text of the latter, and so took the former, where the rule takes the greater text.
+#[test]
+fn of_two_contents_of_one_rev_the_greater_counts_in_both_orders() {
+    let elsewhere = uri("did:web:z", Collection::Post, "self");
+    let contents = [joins(BOB, HOUR), put(BOB, "join", HOUR, membership(&elsewhere))];
+    for order in [[0, 1], [1, 0]] {
+        let mut world = world();
+        world.tell([put(BOB, "q", HOUR, post(&[ID]))]);
+        world.tell(order.map(|index| contents[index].clone()));
+        assert_eq!(world.feed(), ["p"], "{order:?}");
+    }
+}
+
+/// A rev whose top bit is set is greater than all others. Its time must be so too, or it would both win and be ended.
+#[test]
+fn a_rev_with_the_top_bit_set_is_late_not_early() {
+    let mut world = world();
+    let mut record = commit(ALICE, "p", HOUR, post(&[]));
+    record.rev = atrarium::fact::Rev::Exact(atrarium::syntax::Tid::from_u64(1 << 63));
+    world.tell([Fact::Clock(at(8 * DAY)), Fact::Record(record), put(ALICE, "p", 8 * DAY, post(&[ID]))]);
+    assert!(world.feed_at(ID, 8 * DAY).expect("served").is_empty());
+    assert_eq!(world.fold.stats().late, 0);
+}
+
 #[test]
 fn explain_names_the_record_that_decides() {
     let mut world = world();
