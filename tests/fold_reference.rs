@@ -59,7 +59,10 @@ fn compare_answers(what: &str, fold: &Fold, reference: &Reference, now: Time) {
     let feeds = reference.feeds(now.micros());
     let served = reference.served();
     let summaries = fold.communities(now);
-    assert_eq!(summaries.iter().map(|summary| summary.id).collect::<Vec<_>>(), feeds.keys().copied().collect::<Vec<_>>());
+    assert_eq!(
+        summaries.iter().map(|summary| summary.id).collect::<Vec<_>>(),
+        feeds.keys().copied().collect::<Vec<_>>()
+    );
     for summary in &summaries {
         assert_eq!(summary.posts, feeds[&summary.id].len(), "{what}, {}", summary.id);
         assert_eq!(summary.members, reference.members(&served[&summary.id]), "{what}, {}", summary.id);
