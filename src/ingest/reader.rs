@@ -8,7 +8,7 @@
 //!
 //! In: the endpoints, and the position from which to go on (the sink knows it). Out: every message, in order, to the
 //! [`Sink`]. What always holds:
-//! - The sink is ticked at least each half of [`TOKEN_INTERVAL_MILLIS`](crate::limits::TOKEN_INTERVAL_MILLIS): idle,
+//! - The sink is ticked at least each half of [`TOKEN_INTERVAL_MILLIS`]: idle,
 //!   connecting, waiting or reading. The one exception is the resolution of a host's name, which the system does not let
 //!   go of; an address needs none.
 //! - When the sink is full nothing is read, so the host's own sending comes to rest. Nothing is dropped.

@@ -12,7 +12,7 @@
 //!
 //! What always holds:
 //! - No data frame is ever sent: a v2 host closes on the first one. Pings, pongs and close are all that goes out.
-//! - A message above [`FRAME_BYTES_MAX`](crate::limits::FRAME_BYTES_MAX) is told as [`Event::Refused`] and skipped, and
+//! - A message above [`FRAME_BYTES_MAX`] is told as [`Event::Refused`] and skipped, and
 //!   so is a text that is not UTF-8; the connection goes on. RFC 6455 §8.1 would have the connection failed for the
 //!   latter; but the same text would come again after each reconnect, and the stream would stand still.
 //! - After an error or [`Event::Closed`] nothing more comes out.
