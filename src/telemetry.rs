@@ -155,6 +155,9 @@ pub struct Telemetry {
     pub clock_ahead: Counter,
     /// Unmatched deletes and updates that were forgotten because [`ORPHANS_MAX`](crate::limits::ORPHANS_MAX) was reached.
     pub orphans_dropped: Counter,
+    /// Posts whose fingerprint was not kept because [`SEEN_MAX`](crate::limits::SEEN_MAX) was reached: deletes are no longer
+    /// sorted out.
+    pub fingerprints_dropped: Counter,
     /// Latest witnessed time, in microseconds since the epoch; 0 before the first frame.
     pub witnessed_micros: Gauge,
     /// When the last frame came, in microseconds on the engine's monotonic clock; -1 before the first one.
