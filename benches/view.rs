@@ -24,8 +24,7 @@ const NOW: Time = Time::from_millis(START_MILLIS + 10_000_000);
 
 fn did(number: u64) -> String {
     let mut random = fastrand::Rng::with_seed(number);
-    let id: String =
-        (0..24).map(|_| random.choice("234567abcdefghijklmnopqrstuvwxyz".chars()).unwrap_or('a')).collect();
+    let id: String = (0..24).map(|_| char::from(b"234567abcdefghijklmnopqrstuvwxyz"[random.usize(0..32)])).collect();
     format!("did:plc:{id}")
 }
 

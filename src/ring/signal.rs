@@ -31,7 +31,6 @@ pub struct Signal {
 
 impl Signal {
     /// A signal on which nobody sleeps.
-    #[expect(clippy::new_ret_no_self, reason = "it is of use only where it is shared")]
     pub fn new() -> std::sync::Arc<Self> {
         std::sync::Arc::new(Self {
             sleeping: CachePadded::new(AtomicBool::new(false)),
