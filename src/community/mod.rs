@@ -36,6 +36,7 @@ mod authority;
 mod config;
 mod explain;
 mod feeds;
+mod known;
 mod names;
 mod people;
 mod posts;

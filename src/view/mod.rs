@@ -64,6 +64,8 @@ pub struct View(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     map: ArcSwap<Map>,
+    /// Grows each time that `map` is swapped, after it was.
+    version: AtomicU64,
     posts: AtomicU64,
     ignored: AtomicU64,
 }
@@ -95,6 +97,11 @@ impl View {
     /// All that are served at this moment, sorted by id.
     pub fn communities(&self) -> Vec<Arc<Community>> {
         self.0.map.load().sorted()
+    }
+
+    /// A number that is another one after the set of communities has changed. Read it before [`View::communities`].
+    pub fn version(&self) -> u64 {
+        self.0.version.load(Ordering::Acquire)
     }
 
     /// Figures of the whole view.

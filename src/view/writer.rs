@@ -74,6 +74,7 @@ impl Writer {
         if !self.changed.is_empty() {
             let map = self.shared.map.load().with_changes(&self.changed);
             self.shared.map.store(Arc::new(map));
+            self.shared.version.fetch_add(1, Ordering::Release);
             self.changed.clear();
         }
         self.shared.posts.store(self.posts, Ordering::Relaxed);
