@@ -1,0 +1,236 @@
+//! The writer: appends batches, makes them durable, and stops for good when it cannot know what is on the disk.
+//!
+//! In: payloads. Out: LSNs, and up to which of them everything is durable.
+//! ```text
+//! append   encode ─► write behind the last record                        no space: cut back, try again later
+//! sync     fdatasync ─► everything up to here is durable ─► mark, unsynced
+//! rotate   fdatasync the full segment ─► create the next: file, fdatasync, directory sync
+//! close    sync ─► stop ─► fdatasync
+//! ```
+//! What always holds:
+//! - `durable_lsn <= last_lsn`, and the growing segment ends where the last whole record ends.
+//! - After the first error that leaves the disk unknown, every later call gives the same error.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::record::{self, Head, Kind};
+use super::repair::{self, Growing, Opened, Recovered, new_salt};
+use super::segment::{self, HEADER_BYTES, Segment};
+use super::{Each, Entry, LogError, Lsn, lock_path, log_dir};
+use crate::disk::{Disk, Lock, LockError};
+use crate::limits::{LOG_RECORD_BYTES_MAX, SEGMENT_BYTES};
+
+/// How a log is written.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// A segment is closed when the next batch would make it larger than this, in bytes. A single batch may be larger.
+    pub segment_bytes: u64,
+    /// Where salts come from. Seed it anew for each process, with what nobody can guess: see [`super::record`].
+    pub rng: fastrand::Rng,
+}
+
+impl Options {
+    /// Segments of [`SEGMENT_BYTES`].
+    pub fn new(rng: fastrand::Rng) -> Self {
+        Self { segment_bytes: SEGMENT_BYTES, rng }
+    }
+}
+
+/// How far a log has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogStatus {
+    /// LSN of the last batch; 0 where there is none.
+    pub last_lsn: Lsn,
+    /// LSN of the last batch that is known to be durable.
+    pub durable_lsn: Lsn,
+    /// How many segments there are, the growing one included.
+    pub segments: u64,
+    /// How many bytes they hold.
+    pub bytes: u64,
+}
+
+/// A log that is open for appending. Dropping it without [`Log::close`] is what a crash does: nothing durable is lost.
+#[derive(Debug)]
+pub struct Log {
+    disk: Arc<dyn Disk>,
+    log_dir: PathBuf,
+    options: Options,
+    growing: Growing,
+    sealed: u64,
+    sealed_bytes: u64,
+    last_lsn: Lsn,
+    durable_lsn: Lsn,
+    /// Why nothing works any more.
+    poison: Option<LogError>,
+    /// The record that is being written.
+    buffer: Vec<u8>,
+    _lock: Lock,
+}
+
+impl Log {
+    /// Locks `dir`, which is created where missing; judges, replays and repairs the log in it. `each` is called for every
+    /// batch, in order, before anything is changed. Then everything that was replayed is durable.
+    ///
+    /// # Errors
+    /// [`LogError::Locked`], [`LogError::NotWritable`]; and what recovery refuses: [`LogError::Read`],
+    /// [`LogError::Corrupt`], [`LogError::Version`], [`LogError::Entry`] (an error of `each`): then the log is as it was,
+    /// and what `each` was told is void. Or the repair failed, and may be tried again.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        mut options: Options,
+        each: &mut dyn FnMut(Entry<'_>) -> Result<(), String>,
+    ) -> Result<(Self, Recovered), LogError> {
+        let log_dir = log_dir(dir);
+        disk.create_dir_all(&log_dir).map_err(|source| LogError::not_writable(dir, source))?;
+        let lock = disk.lock(&lock_path(dir)).map_err(|error| match error {
+            LockError::Held { pid } => LogError::Locked { dir: dir.to_owned(), pid },
+            LockError::Io(source) => LogError::not_writable(dir, source),
+        })?;
+        let Opened { growing, sealed, sealed_bytes, recovered } =
+            repair::open(&*disk, &log_dir, &mut options.rng, each as Each<'_>)?;
+        let log = Self {
+            disk,
+            log_dir,
+            options,
+            growing,
+            sealed,
+            sealed_bytes,
+            last_lsn: recovered.last_lsn,
+            durable_lsn: recovered.last_lsn,
+            poison: None,
+            buffer: Vec::new(),
+            _lock: lock,
+        };
+        Ok((log, recovered))
+    }
+
+    /// Appends one batch and gives its LSN. It is durable when [`Log::sync`] has answered with that LSN or a later one.
+    /// `version` is the payload's own, and comes back with it.
+    ///
+    /// # Errors
+    /// [`LogError::NoSpace`] and [`LogError::TooLarge`]: the batch is not in the log, which goes on; after the former, try
+    /// again later. Any other: the log takes nothing more, and whether the batch is in it shows when it is opened again.
+    pub fn append(&mut self, version: u8, payload: &[u8]) -> Result<Lsn, LogError> {
+        self.working()?;
+        if payload.len() > LOG_RECORD_BYTES_MAX {
+            return Err(LogError::TooLarge { bytes: payload.len() });
+        }
+        let end = self.growing.end + record::size(payload.len()) as u64;
+        if end > self.options.segment_bytes && self.last_lsn >= self.growing.segment.first {
+            self.rotate()?;
+        }
+        let lsn = self.last_lsn + 1;
+        self.write(Head::batch(self.growing.salt, lsn, self.durable_lsn, version), payload)?;
+        self.last_lsn = lsn;
+        Ok(lsn)
+    }
+
+    /// Makes everything durable that was appended, and gives the LSN of the last batch. Costs nothing where there is nothing
+    /// new.
+    ///
+    /// # Errors
+    /// Any of them ends the log: it takes nothing more. A sync is never tried again, because its success would prove
+    /// nothing.
+    pub fn sync(&mut self) -> Result<Lsn, LogError> {
+        self.working()?;
+        if self.durable_lsn < self.last_lsn {
+            self.sync_growing()?;
+            self.mark(Kind::Mark)?;
+        }
+        Ok(self.durable_lsn)
+    }
+
+    /// How far it has come.
+    pub fn status(&self) -> LogStatus {
+        LogStatus {
+            last_lsn: self.last_lsn,
+            durable_lsn: self.durable_lsn,
+            segments: self.sealed + 1,
+            bytes: self.sealed_bytes + self.growing.end,
+        }
+    }
+
+    /// Stops on purpose: syncs, and says so at the end of the log. The lock ends.
+    ///
+    /// # Errors
+    /// Those of [`Log::sync`].
+    pub fn close(mut self) -> Result<(), LogError> {
+        self.sync()?;
+        if self.mark(Kind::Stop)? { self.sync_growing() } else { Ok(()) }
+    }
+
+    fn working(&self) -> Result<(), LogError> {
+        self.poison.clone().map_or(Ok(()), Err)
+    }
+
+    /// Remembers an error that ends the log.
+    fn poison(&mut self, error: LogError) -> LogError {
+        self.poison = Some(error.clone());
+        error
+    }
+
+    /// Writes one record, wholly or not at all.
+    fn write(&mut self, head: Head, payload: &[u8]) -> Result<(), LogError> {
+        self.buffer.clear();
+        head.encode(payload, &mut self.buffer);
+        let Growing { segment, file, end, .. } = &mut self.growing;
+        let Err(source) = file.write_all_at(*end, &self.buffer) else {
+            *end += self.buffer.len() as u64;
+            return Ok(());
+        };
+        let error = LogError::write(&segment.path, self.buffer.len(), source);
+        if !matches!(error, LogError::NoSpace { .. }) {
+            return Err(self.poison(error));
+        }
+        match file.truncate(*end) {
+            Ok(()) => Err(error),
+            Err(source) => {
+                let error = LogError::Write { file: segment.path.clone(), source: Arc::new(source) };
+                Err(self.poison(error))
+            }
+        }
+    }
+
+    /// Writes a mark for what is durable. Where there is no room for it, the log does without, and says `false`: the next
+    /// batch's head names the same LSN.
+    fn mark(&mut self, kind: Kind) -> Result<bool, LogError> {
+        match self.write(Head::mark(kind, self.growing.salt, self.last_lsn, self.durable_lsn), &[]) {
+            Ok(()) => Ok(true),
+            Err(LogError::NoSpace { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn sync_growing(&mut self) -> Result<(), LogError> {
+        let written = self.last_lsn;
+        match self.growing.file.sync_data() {
+            Ok(()) => {
+                self.durable_lsn = written;
+                Ok(())
+            }
+            Err(source) => {
+                let error = LogError::sync(&self.growing.segment.path, source);
+                Err(self.poison(error))
+            }
+        }
+    }
+
+    /// Seals the growing segment and creates its successor. Nothing is written to a segment after its last sync, not even
+    /// a mark: that could be torn, and a sealed segment must be whole.
+    fn rotate(&mut self) -> Result<(), LogError> {
+        self.sync_growing()?;
+        let segment = Segment::new(&self.log_dir, self.last_lsn + 1);
+        let salt = new_salt(&mut self.options.rng, self.growing.salt);
+        let file = match segment::create(&*self.disk, &segment, salt) {
+            Ok(file) => file,
+            Err(error @ LogError::NoSpace { .. }) => return Err(error),
+            Err(error) => return Err(self.poison(error)),
+        };
+        self.sealed += 1;
+        self.sealed_bytes += self.growing.end;
+        self.growing = Growing { segment, file, salt, end: HEADER_BYTES as u64 };
+        Ok(())
+    }
+}
