@@ -10,7 +10,8 @@
 //! 3. Before that, any part of what was written may survive: sectors in any order, torn, or as garbage. But a write
 //!    damages no byte outside its own range.
 //! 4. After a failed sync nothing is known, and a later sync that succeeds proves nothing about the earlier bytes:
-//!    the page cache may go on showing what the disk never got.
+//!    the page cache may go on showing what the disk never got. (Names are journaled: a directory whose sync has failed
+//!    may be synced again, by another process.)
 //!
 //! Architecture Invariant: no other module of the library calls `std::fs` or `rustix::fs`.
 #![forbid(unsafe_code)]
@@ -28,7 +29,7 @@ use std::path::Path;
 
 /// A file system, as far as this program needs one.
 pub trait Disk: fmt::Debug + Send + Sync {
-    /// Creates a directory and those above it, where missing; what is created survives a power cut.
+    /// Creates a directory and those above it, where missing. When this returns, the directory survives a power cut.
     ///
     /// # Errors
     /// The system's own.

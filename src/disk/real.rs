@@ -16,17 +16,23 @@ pub struct RealDisk;
 
 impl Disk for RealDisk {
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
-        if dir.as_os_str().is_empty() || dir.is_dir() {
+        if dir.as_os_str().is_empty() {
             return Ok(());
         }
-        if let Some(parent) = dir.parent() {
-            self.create_dir_all(parent)?;
+        let parent = dir.parent().unwrap_or(Path::new(""));
+        if dir.is_dir() {
+            // Whoever created it may have died before its name was certain. Where the parent is closed to us, it was not us.
+            return match self.sync_dir(parent) {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+                done => done,
+            };
         }
+        self.create_dir_all(parent)?;
         match fs::create_dir(dir) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
-            Err(error) => Err(error),
-            Ok(()) => self.sync_dir(dir.parent().unwrap_or(Path::new(""))),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => {}
+            done => done?,
         }
+        self.sync_dir(parent)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {

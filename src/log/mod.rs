@@ -14,7 +14,7 @@
 //! - What a power cut left half-written is cut off, kept aside, and told of.
 //! - After a failed sync the log takes nothing more.
 //!
-//! On disk ([`record`] and [`segment`] draw the bytes):
+//! On disk (`record` and `segment` draw the bytes):
 //! ```text
 //! DIR/lock                              locked by the writer; holds its process id
 //! DIR/log/00000000000000000001.seg      batches from LSN 1 on

@@ -14,7 +14,7 @@
 //! its `lsn` repeats that of the last batch before it, its `durable lsn` names the last batch that was written before
 //! the sync began that has made it durable. So LSNs count batches and nothing else: they are the same on every node,
 //! whatever its disk went through, a lost mark leaves no hole, and a mark must agree with the batch before it.
-//! A **stop** is a mark that was itself synced: the writer ended there, on purpose.
+//! A **stop** is a mark that was itself synced: a writer ended there on purpose, or a repair did.
 
 use super::Lsn;
 use crate::limits::LOG_RECORD_BYTES_MAX;

@@ -124,16 +124,33 @@ impl Repair<'_> {
             return self.create(segment.first);
         };
         match action {
-            Action::Append => {
-                let file = self.disk.open(&segment.path, Mode::Write);
-                let file = file.map_err(|source| LogError::write(&segment.path, 0, source))?;
-                return Ok(Growing { segment: segment.clone(), file, salt: walk.salt, end: end.offset });
-            }
+            Action::Append => return self.append_to(segment, &mut walk, end),
             Action::CopyWithoutTail => self.keep_tail(segment, &mut walk, end)?,
             Action::CopyWithoutZeros => self.torn = Some(torn_tail(segment, &mut walk, end, None)?),
             _ => {}
         }
         self.copy(segment, walk, end)
+    }
+
+    /// A segment that ends as it should: it is gone on with.
+    ///
+    /// A mark says that the batches before it are on the disk, not that the mark itself is. If its own sync has failed, the
+    /// page cache shows a mark that the disk never got, and a hole would stand before the next batch. So the marks behind
+    /// the last batch are written once more: the next sync writes them out.
+    fn append_to(&self, segment: &Segment, walk: &mut Walk, end: &End) -> Result<Growing, LogError> {
+        let path = &segment.path;
+        let mut marks = Vec::new();
+        walk.copy_rest(walk.batches_end, &mut |bytes| {
+            marks.extend_from_slice(bytes);
+            Ok(())
+        })?;
+        let written = self.disk.open(path, Mode::Write).and_then(|mut file| {
+            file.write_all_at(walk.batches_end, &marks)?;
+            Ok(file)
+        });
+        let file = written.map_err(|source| LogError::write(path, marks.len(), source))?;
+        self.sync_dir()?;
+        Ok(Growing { segment: segment.clone(), file, salt: walk.salt, end: end.offset })
     }
 
     /// Creates the segment that begins with `first`.
@@ -173,9 +190,11 @@ impl Repair<'_> {
         let path = segment.repair_path();
         let mut copy = Copy::create(self.disk, &path)?;
         let copied = copy.put_all(segment, &mut walk, end, salt);
-        let copy = self.finish(copy, copied)?;
+        let mut copy = self.finish(copy, copied)?;
         self.disk.rename(&path, &segment.path).map_err(|source| LogError::write(&segment.path, 0, source))?;
         self.sync_dir()?;
+        // Only now is it true that all of this is on the disk, under this name. A crash before here: it is copied again.
+        copy.stop(salt, end.lsn - 1)?;
         Ok(Growing { segment: segment.clone(), file: copy.file, salt, end: copy.written })
     }
 
@@ -233,8 +252,7 @@ impl Copy {
         if self.buffer.len() < LOG_READ_BYTES { Ok(()) } else { self.write_out() }
     }
 
-    /// The header, every batch up to `end`, and a stop. The stop says "synced" before it is; but nobody sees it under
-    /// the segment's name before it is true.
+    /// The header, and every batch up to `end`.
     fn put_all(&mut self, segment: &Segment, walk: &mut Walk, end: &End, salt: u32) -> Result<(), LogError> {
         self.put(&Header { first: segment.first, salt }.encode())?;
         let mut encoded = Vec::new();
@@ -252,10 +270,13 @@ impl Copy {
             let error = io::Error::other("two readings differ");
             return Err(LogError::read(&segment.path, walk.at, error));
         }
-        encoded.clear();
-        let last = end.lsn - 1;
-        Head::mark(Kind::Stop, salt, last, last).encode(&[], &mut encoded);
-        self.put(&encoded)
+        Ok(())
+    }
+
+    /// Says that everything up to `last` is certain.
+    fn stop(&mut self, salt: u32, last: Lsn) -> Result<(), LogError> {
+        Head::mark(Kind::Stop, salt, last, last).encode(&[], &mut self.buffer);
+        self.sync()
     }
 
     fn write_out(&mut self) -> Result<(), LogError> {

@@ -106,6 +106,10 @@ pub(super) struct Walk {
     pub next: Lsn,
     /// The last LSN that is known to be durable.
     pub durable: Lsn,
+    /// Whether a mark in this segment names the last batch: then its bytes and its name are on the disk.
+    marked: bool,
+    /// Where the last batch ends: nothing but marks follows.
+    pub batches_end: u64,
     /// How many batches were passed.
     pub batches: u64,
 }
@@ -136,13 +140,16 @@ impl Walk {
             next: expected,
             // What is before this segment was durable before it was created.
             durable: expected - 1,
+            marked: false,
+            batches_end: HEADER_BYTES as u64,
             batches: 0,
         })
     }
 
     /// Back to the first record.
     pub fn rewind(&mut self) {
-        (self.at, self.next, self.durable, self.batches) = (HEADER_BYTES as u64, self.first, self.first - 1, 0);
+        (self.at, self.next, self.batches) = (HEADER_BYTES as u64, self.first, 0);
+        (self.durable, self.marked, self.batches_end) = (self.first - 1, false, HEADER_BYTES as u64);
     }
 
     /// Goes on to where it ends, and judges that. Errors are those of `visit`.
@@ -197,14 +204,16 @@ impl Walk {
             if record.kind == Kind::Batch {
                 self.next = record.lsn + 1;
                 self.batches += 1;
+                self.batches_end = self.at;
             }
+            self.marked = record.kind != Kind::Batch && record.durable == record.lsn;
         }
     }
 
     /// Whether a surviving mark vouches for what should stand where the walk has ended.
     fn evidence(&mut self, end: &End) -> io::Result<Marked> {
         let marked = match end.found {
-            Found::Whole => self.durable + 1 == self.next,
+            Found::Whole => self.marked,
             Found::Bad => {
                 let from = self.at + ALIGN_BYTES as u64;
                 self.scan.find(from, self.salt, |sighting| sighting.durable >= self.next)?.is_some()

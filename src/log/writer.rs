@@ -26,7 +26,7 @@ use crate::limits::{LOG_RECORD_BYTES_MAX, SEGMENT_BYTES};
 pub struct Options {
     /// A segment is closed when the next batch would make it larger than this, in bytes. A single batch may be larger.
     pub segment_bytes: u64,
-    /// Where salts come from. Seed it anew for each process, with what nobody can guess: see [`super::record`].
+    /// Where salts come from. Seed it anew for each process, with what nobody can guess: a payload must not be able to quote a record.
     pub rng: fastrand::Rng,
 }
 

@@ -76,7 +76,9 @@ fn assert_recovers(rig: &Rig, case: &str, batches: usize) -> Recovered {
     drop(opened.log);
     rig.disk.power_cut(&mut Rng::with_seed(5));
     let again = rig.open().unwrap();
-    assert_eq!((again.recovered.case, &again.batches), ("last_whole_marked", &opened.batches));
+    // A segment that was just created is looked at once more; a copy is not.
+    let second = if case == "last_no_header" { "last_whole" } else { "last_whole_marked" };
+    assert_eq!((again.recovered.case, &again.batches), (second, &opened.batches));
     assert_eq!((again.recovered.torn, again.recovered.made_certain), (None, 0));
     let mut log = again.log;
     assert_eq!(log.append(1, b"next").unwrap(), batches as Lsn + 1);

@@ -169,6 +169,46 @@ fn what_the_page_cache_shows_after_a_failed_sync_is_made_certain() {
     assert_eq!(shown_unsynced, 100);
 }
 
+/// A stop is seen in the page cache though its own sync has failed. If the log just went on behind it, the next power cut
+/// would leave a hole before batches that were answered for.
+#[test]
+fn a_mark_whose_own_sync_has_failed_is_written_again() {
+    for seed in 0..100 {
+        let rig = Rig::on(SimulatedDisk::new(seed), 4096);
+        let mut log = rig.open().unwrap().log;
+        log.append(0, b"one").unwrap();
+        log.sync().unwrap();
+        rig.disk.fail_call(2, Fault::Io);
+        assert!(matches!(log.close(), Err(LogError::Sync { .. })));
+        let Opened { mut log, recovered, .. } = rig.open().unwrap();
+        assert_eq!(recovered.case, "last_whole_marked");
+        log.append(0, b"two").unwrap();
+        log.sync().unwrap();
+        rig.disk.power_cut(&mut Rng::with_seed(seed));
+        assert_eq!(rig.open().unwrap().batches.len(), 2, "seed {seed}");
+    }
+}
+
+/// A segment is seen in the page cache though the sync of its directory has failed. What is appended to it would vanish with
+/// its name.
+#[test]
+fn a_segment_whose_name_may_be_lost_is_made_certain() {
+    for seed in 0..100 {
+        let rig = Rig::on(SimulatedDisk::new(seed), 100);
+        let mut log = rig.open().unwrap().log;
+        log.append(0, &[1; 60]).unwrap();
+        rig.disk.fail_call(5, Fault::Io); // sync; create, write, sync, and the directory
+        assert!(matches!(log.append(0, &[2; 60]), Err(LogError::Sync { .. })));
+        drop(log);
+        let Opened { mut log, recovered, .. } = rig.open().unwrap();
+        assert_eq!((recovered.case, log.status().segments), ("last_whole", 2));
+        log.append(0, b"two").unwrap();
+        log.sync().unwrap();
+        rig.disk.power_cut(&mut Rng::with_seed(seed));
+        assert_eq!(rig.open().unwrap().batches.len(), 2, "seed {seed}");
+    }
+}
+
 #[test]
 fn a_directory_that_cannot_be_written_is_named() {
     let home = tempfile::tempdir().unwrap();
