@@ -50,17 +50,17 @@ pub fn run(args: &LogArgs) -> Result<(), Failure> {
 }
 
 fn check(target: &Target) -> Result<(), Failure> {
-    let bar = progress::bytes("checking", 0);
+    let total = log::size(&RealDisk, &target.dir).map_err(Failure::failed)?;
+    let bar = progress::bytes("checking", total);
     let mut facts = 0;
-    let report = log::check(&RealDisk::new(), &target.dir, &mut |entry| {
-        bar.set_length(entry.total);
-        bar.set_position(entry.offset);
+    let report = log::check(&RealDisk, &target.dir, &mut |entry| {
+        bar.inc(entry.payload.len() as u64);
         facts += decode(&entry)?.facts.len() as u64;
         Ok(())
     });
     bar.finish_and_clear();
     let report = report.map_err(Failure::failed)?;
-    let ok = report.verdict == Verdict::Clean;
+    let ok = report.verdict() == Verdict::Clean;
     if target.json {
         let faults: Vec<_> = report
             .faults
@@ -76,17 +76,17 @@ fn check(target: &Target) -> Result<(), Failure> {
         for fault in &report.faults {
             out += &format!("{}: offset {}: {}\n", fault.file.display(), fault.offset, fault.what);
         }
-        let word = match report.verdict {
+        let word = match report.verdict() {
             Verdict::Clean => "clean",
-            Verdict::Torn => "a torn tail, which the next `serve` or `replay` cuts off and keeps aside",
+            Verdict::TornTail => "a torn tail, which the next `serve` or `replay` cuts off and keeps aside",
             Verdict::Corrupt => "corrupt",
         };
         out += &format!("{} segments, {facts} facts: {word}\n", report.segments);
         print_bytes(out.as_bytes())?;
     }
-    match report.verdict {
+    match report.verdict() {
         Verdict::Clean => Ok(()),
-        Verdict::Torn => Err(Failure::silent(EXIT_TORN)),
+        Verdict::TornTail => Err(Failure::silent(EXIT_TORN)),
         Verdict::Corrupt => Err(Failure::failed(format!(
             "the log in {} is corrupt: restore it from a copy, or start anew in another directory",
             target.dir.display()
@@ -100,9 +100,7 @@ fn decode(entry: &Entry<'_>) -> Result<Batch, String> {
 
 fn stat(target: &Target) -> Result<(), Failure> {
     let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut batches = 0_u64;
-    let report = log::read(&RealDisk::new(), &target.dir, &mut |entry| {
-        batches += 1;
+    let report = log::read(&RealDisk, &target.dir, &mut |entry| {
         for fact in decode(&entry)?.facts {
             *kinds.entry(fact.kind()).or_default() += 1;
         }
@@ -112,13 +110,13 @@ fn stat(target: &Target) -> Result<(), Failure> {
     let facts: u64 = kinds.values().sum();
     if target.json {
         return print_json(&json!({
-            "segments": report.segments, "bytes": report.bytes, "batches": batches, "facts": facts, "by_kind": kinds,
+            "segments": report.segments, "bytes": report.bytes, "batches": report.batches, "facts": facts, "by_kind": kinds,
             "first_lsn": report.first_lsn, "last_lsn": report.last_lsn,
         }));
     }
     let mut out = format!(
-        "{} segments, {} bytes, {batches} batches (LSN {} to {}), {facts} facts\n",
-        report.segments, report.bytes, report.first_lsn, report.last_lsn
+        "{} segments, {} bytes, {} batches (LSN {} to {}), {facts} facts\n",
+        report.segments, report.bytes, report.batches, report.first_lsn, report.last_lsn
     );
     for (kind, count) in kinds {
         out += &format!("  {kind:<12}{count:>12}\n");
@@ -136,7 +134,7 @@ fn dump(target: &Target) -> Result<(), Failure> {
         }
         other => other.map_err(|error| error.to_string()),
     };
-    let result = log::read(&RealDisk::new(), &target.dir, &mut |entry| {
+    let result = log::read(&RealDisk, &target.dir, &mut |entry| {
         for fact in decode(&entry)?.facts {
             let fact = serde_json::to_value(&fact).map_err(|error| error.to_string())?;
             if target.json {

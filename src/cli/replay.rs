@@ -47,7 +47,7 @@ pub fn run(args: &ReplayArgs, file: &File) -> Result<(), Failure> {
     let inputs = args.files.iter().map(Input::open).collect::<Result<Vec<_>, _>>()?;
     let data_dir = args.data_dir.or_default(file);
     let bar = progress::bytes("reading the log", 0);
-    let opened = Replay::open(&data_dir, &mut |done, total| {
+    let opened = Replay::open(&data_dir, &clock, &mut |done, total| {
         bar.set_length(total);
         bar.set_position(done);
     });

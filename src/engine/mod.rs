@@ -21,6 +21,7 @@ mod threads;
 #[cfg(feature = "server")]
 pub use running::{Config, Engine, From, RunError};
 
+use crate::clock::Clock;
 use crate::log::LogError;
 
 /// Why the engine cannot start. Each says what to do.
@@ -44,4 +45,11 @@ pub enum StartError {
         /// What the system said.
         error: std::io::Error,
     },
+}
+
+/// The one source of randomness: the jitter of reconnects and the salts of the log, nothing that could be
+/// seen in a feed.
+#[expect(clippy::disallowed_methods, reason = "this is the one place")]
+fn seeded(clock: &Clock) -> fastrand::Rng {
+    fastrand::Rng::with_seed(fastrand::u64(..) ^ clock.wall_micros().unsigned_abs())
 }

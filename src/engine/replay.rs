@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{StartError, recover};
+use super::{StartError, recover, seeded};
+use crate::clock::Clock;
 use crate::disk::RealDisk;
 use crate::fact::{Batch, Cursor, Fact, Host};
 use crate::ingest::committer::Folded;
@@ -23,7 +24,7 @@ const HOST: &str = "file";
 
 /// A replay under way. It holds the lock of the data directory.
 pub struct Replay {
-    log: Log<RealDisk>,
+    log: Log,
     folded: Folded,
     sieve: Sieve,
     parser: Parser,
@@ -61,9 +62,9 @@ impl Replay {
     ///
     /// # Errors
     /// The directory is in use or not writable, or its log is corrupt.
-    pub fn open(data_dir: &Path, progress: recover::Progress<'_>) -> Result<Self, StartError> {
+    pub fn open(data_dir: &Path, clock: &Clock, progress: recover::Progress<'_>) -> Result<Self, StartError> {
         let telemetry = Arc::new(Telemetry::default());
-        let (log, folded, _view) = recover::open(RealDisk::new(), data_dir, progress)?;
+        let (log, folded, _view) = recover::open(Arc::new(RealDisk), data_dir, seeded(clock), progress)?;
         let mut sieve = Sieve::new(1, Arc::clone(&telemetry), true);
         recover::seed(&mut sieve, &folded.fold);
         let parser = Parser::new(None, Arc::clone(&telemetry));

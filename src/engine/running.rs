@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::status::{Board, resume_now};
 use super::threads::{Ended, Threads};
-use super::{StartError, recover};
+use super::{StartError, recover, seeded};
 use crate::clock::{Clock, Now};
 use crate::disk::{self, RealDisk};
 use crate::ingest::committer::{self, Committer, Folded};
@@ -137,7 +137,7 @@ impl Engine {
         let listeners = Listeners::bind(config.listen, config.http_threads, config.admin_listen)?;
         let (http_addr, admin_addr) = (listeners.http_addr(), listeners.admin_addr());
         let telemetry = Arc::new(Telemetry::default());
-        let (log, folded, view) = recover::open(RealDisk::new(), &config.data_dir, progress)?;
+        let (log, folded, view) = recover::open(Arc::new(RealDisk), &config.data_dir, seeded(&clock), progress)?;
         let common = Common { now: Arc::new(Now::new(clock.clone())), clock, telemetry };
         resume_now(&common.now, &common.telemetry, &folded.fold);
         let rings = Rings::new(config.workers);
@@ -262,12 +262,6 @@ fn new_reader(
         .map_err(|error| StartError::Config(format!("cannot start the reader: {error}")))
 }
 
-/// The one source of randomness: the jitter of reconnects, and nothing that could be seen in a feed.
-#[expect(clippy::disallowed_methods, reason = "this is the one place")]
-fn seeded(clock: &Clock) -> fastrand::Rng {
-    fastrand::Rng::with_seed(fastrand::u64(..) ^ clock.wall_micros().unsigned_abs())
-}
-
 fn start_listeners(
     threads: &mut Threads,
     listeners: Listeners,
@@ -315,7 +309,7 @@ fn start_workers(
 
 fn start_committer(
     threads: &mut Threads,
-    log: Log<RealDisk>,
+    log: Log,
     folded: Folded,
     (rings, signal): (Vec<Consumer<Product>>, Arc<Signal>),
     common: &Common,

@@ -19,7 +19,6 @@ use super::lanes::Token;
 use super::worker::Product;
 use crate::clock::{Clock, Now};
 use crate::community::Fold;
-use crate::disk::Disk;
 use crate::fact::{Batch, Change, Fact};
 use crate::limits::{BATCH_DELAY_MILLIS, BATCH_FACTS_MAX, IDLE_BATCH_INTERVAL_MILLIS, MINUTE_MICROS};
 use crate::log::{Log, LogError};
@@ -60,8 +59,8 @@ impl Folded {
 }
 
 /// The one thread that writes.
-pub struct Committer<D: Disk> {
-    log: Log<D>,
+pub struct Committer {
+    log: Log,
     folded: Folded,
     inputs: Vec<Input>,
     signal: Arc<Signal>,
@@ -89,9 +88,9 @@ struct Input {
 }
 
 /// All that a committer is made of.
-pub struct Parts<D: Disk> {
+pub struct Parts {
     /// The open log.
-    pub log: Log<D>,
+    pub log: Log,
     /// What it folds to.
     pub folded: Folded,
     /// One ring from each worker.
@@ -115,9 +114,9 @@ const NO_SPACE_WAIT: Duration = Duration::from_secs(1);
 /// How far behind the wall clock a fact may be to count as live in the latency histogram.
 const LIVE_MICROS: i64 = MINUTE_MICROS;
 
-impl<D: Disk> Committer<D> {
+impl Committer {
     /// Puts a committer together.
-    pub fn new(parts: Parts<D>) -> Self {
+    pub fn new(parts: Parts) -> Self {
         let inputs = parts.rings.into_iter().map(|ring| Input { ring, token: None }).collect();
         let mut committer = Self {
             log: parts.log,
