@@ -255,6 +255,19 @@ fn only_authority_moderates_and_the_latest_action_counts_until_it_is_deleted() {
 }
 
 #[test]
+fn of_two_actions_at_one_moment_the_greater_uri_counts_as_text() {
+    let (owner, moderator) = ("did:web:b", "did:web:b.c");
+    let here = config_uri(owner, "self");
+    let mut world = World::default();
+    world.tell([put(owner, "self", 0, config_body(moderated(ID, &[moderator]))), put(owner, "p", 0, post(&[ID]))]);
+    world.tell([
+        put(moderator, "a", HOUR, action(&here, Verb::HidePost, on_post(owner, "p"))),
+        put(owner, "a", HOUR, action(&here, Verb::UnhidePost, on_post(owner, "p"))),
+    ]);
+    assert_eq!(world.feed(), ["p"], "`did:web:b.c/` sorts before `did:web:b/`");
+}
+
+#[test]
 fn an_action_may_come_before_its_post_its_config_and_its_moderators_listing() {
     let mut world = World::default();
     world.tell([

@@ -149,12 +149,9 @@ impl Root {
 
 #[cfg(test)]
 impl Community {
-    pub(super) fn chunk_lengths(&self) -> Vec<usize> {
-        self.root.load().chunks.iter().map(|chunk| chunk.entries().len()).collect()
-    }
-
-    pub(super) fn chunk_capacities(&self) -> Vec<usize> {
-        self.root.load().chunks.iter().map(|chunk| chunk.capacity()).collect()
+    /// Length and capacity of each chunk.
+    pub(super) fn chunk_sizes(&self) -> Vec<(usize, usize)> {
+        self.root.load().chunks.iter().map(|chunk| (chunk.entries().len(), chunk.capacity())).collect()
     }
 }
 

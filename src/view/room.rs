@@ -13,8 +13,9 @@
 //! | evict | in the next chunk | as removed |
 //!
 //! What always holds: `chunks` are what readers will see after [`Room::publish`]; what they see now shares every chunk
-//! that has not been replaced since. A chunk gets entries only while it has been the last one ever since it was made: a
-//! reader of an older root must not meet newer entries behind older ones.
+//! that has not been replaced since. Only the last chunk has free room: another one is begun behind it when it is full,
+//! and copies elsewhere are made without. So a chunk gets entries only while it has been the last one ever since it was
+//! made, and a reader of an older root does not meet newer entries behind older ones.
 
 use std::iter::once;
 use std::ops::Range;
@@ -31,8 +32,6 @@ pub(super) struct Room {
     pub(super) community: Arc<Community>,
     chunks: Vec<Held>,
     seats: SeatTable,
-    /// Whether the last chunk has been the last one ever since it was made.
-    is_open: bool,
     /// Whether readers have an older root than this.
     pub(super) is_dirty: bool,
     /// Posts that are not removed.
@@ -67,15 +66,7 @@ enum Place {
 
 impl Room {
     pub(super) fn new(community: Arc<Community>) -> Self {
-        Self {
-            community,
-            chunks: Vec::new(),
-            seats: SeatTable::default(),
-            is_open: false,
-            is_dirty: false,
-            live: 0,
-            due: None,
-        }
+        Self { community, chunks: Vec::new(), seats: SeatTable::default(), is_dirty: false, live: 0, due: None }
     }
 
     /// Swaps the root, where it has changed.
@@ -215,7 +206,7 @@ impl Room {
     fn insert_at(&mut self, at: usize, index: usize, row: Row) {
         let Some(held) = self.chunks.get(at) else { return self.replace(0..0, &[row]) };
         let is_newest = at + 1 == self.chunks.len() && index == held.chunk.entries().len();
-        if is_newest && self.is_open && held.chunk.append(&row) {
+        if is_newest && held.chunk.append(&row) {
             return;
         }
         if is_newest && held.live() >= CHUNK_ENTRIES {
@@ -266,9 +257,6 @@ impl Room {
             let chunk = Chunk::new(piece, capacity).expect("invariant: a piece has rows, near each other in time");
             pieces.push(Held { chunk: Arc::new(chunk), dead: 0 });
             rest = later;
-        }
-        if is_last {
-            self.is_open = !pieces.is_empty();
         }
         self.chunks.splice(range, pieces);
         self.is_dirty = true;

@@ -89,10 +89,24 @@ impl Generator {
             76..83 => self.delete(),
             83..88 => self.account(),
             88..90 => {
-                let now = self.time();
+                let now = self.now();
                 self.facts.push(Fact::Clock(now));
             }
             _ => self.redeliver(),
+        }
+    }
+
+    /// A clock that stands anywhere, or where something told is about 7 days old.
+    fn now(&mut self) -> Time {
+        let told = self.facts.iter().filter_map(|fact| match fact {
+            Fact::Record(record) => Some(record.witnessed),
+            _ => None,
+        });
+        let told = self.rng.choice(told.collect::<Vec<_>>());
+        let about = self.rng.i64(-2 * HOUR..2 * HOUR);
+        match told.filter(|_| self.rng.bool()) {
+            Some(told) => told.plus_micros(7 * DAY + about),
+            None => self.time(),
         }
     }
 
@@ -262,6 +276,11 @@ impl Generator {
         let active = self.one_in(2);
         let status = if active { None } else { Some(self.pick(&["deleted", "takendown", "suspended"]).into()) };
         self.facts.push(Fact::Account(Account { witnessed, host: Host::new("test"), did, active, status, time }));
+        if self.narrow && !active {
+            // Whoever is gone may come back, and found the community again.
+            self.config_put();
+            self.config_put();
+        }
     }
 
     /// Another host tells again what one has told: earlier, later, or with the same time.

@@ -239,7 +239,7 @@ fn chunks_stay_full_enough() {
     }
     writer.publish();
     let community = view.find(ID).expect("served");
-    let lengths = community.chunk_lengths();
+    let lengths: Vec<usize> = community.chunk_sizes().iter().map(|&(length, _)| length).collect();
     assert!(lengths.iter().sum::<usize>() <= 200, "{lengths:?}");
     assert!(lengths.len() <= 4, "{lengths:?}");
     assert_eq!(read(&view, Time::EPOCH).len(), 100);
@@ -257,10 +257,10 @@ fn chunks_grow() {
         writer.apply(insert(&posts[0]));
         writer.publish();
         let community = view.find(ID).expect("served");
-        assert_eq!(community.chunk_capacities(), [CHUNK_ENTRIES_FIRST]);
+        assert_eq!(community.chunk_sizes(), [(1, CHUNK_ENTRIES_FIRST)]);
         posts[1..].iter().for_each(|post| writer.apply(insert(post)));
         writer.publish();
-        let capacities = community.chunk_capacities();
+        let capacities: Vec<usize> = community.chunk_sizes().iter().map(|&(_, capacity)| capacity).collect();
         assert!(capacities.iter().sum::<usize>() <= posts.len() + CHUNK_ENTRIES, "{capacities:?}");
         assert!(capacities.len() <= 27, "at least three quarters full: {capacities:?}");
     }

@@ -32,6 +32,8 @@ enum Operation {
     Remove(u32, prop::sample::Index),
     /// Most of those that are there.
     RemoveMost(u32, usize),
+    /// The n-th of those that are there goes, and comes back.
+    Again(u32, prop::sample::Index, bool),
     Hide(u32, prop::sample::Index, bool),
     Evict(i64),
     /// Nonsense: a post that (most likely) is not there.
@@ -67,6 +69,7 @@ fn operation() -> impl Strategy<Value = Operation> {
             .prop_map(|(community, start, count, step, hidden)| Insert { community, start, count, step, hidden }),
         8 => (community(), index()).prop_map(|(id, at)| Remove(id, at)),
         1 => (community(), 2usize..5).prop_map(|(id, of)| RemoveMost(id, of)),
+        4 => (community(), index(), any::<bool>()).prop_map(|(id, at, hidden)| Again(id, at, hidden)),
         8 => (community(), index(), any::<bool>()).prop_map(|(id, at, hidden)| Hide(id, at, hidden)),
         2 => prop_oneof![Just(i64::MIN), Just(0), 0i64..2_000].prop_map(Evict),
         1 => (community(), post()).prop_map(|(id, post)| RemoveUnknown(id, post)),
@@ -114,6 +117,12 @@ impl Model {
                     if at % of != 0 {
                         self.remove(id, post);
                     }
+                }
+            }
+            Operation::Again(id, at, hidden) => {
+                if let Some(post) = self.nth_there(id, at) {
+                    self.remove(id, post.clone());
+                    self.insert(id, post, hidden);
                 }
             }
             Operation::Hide(id, at, hidden) => {
@@ -180,6 +189,9 @@ impl Model {
                 one.posts.iter().filter(is_visible).map(|(post, _)| (post.time_millis, uri(post))).collect();
             expected.sort_by(|a, b| b.cmp(a));
             let community = self.view.find(CommunityId(id)).expect("served");
+            if let Some((_, older)) = community.chunk_sizes().split_last() {
+                assert!(older.iter().all(|(length, capacity)| length == capacity), "only the last chunk has free room");
+            }
             let got = read_all(&community, now, limits);
             assert!(got.iter().eq(expected.iter().map(|(_, uri)| uri)), "{id}: {got:#?}\n{expected:#?}");
         }
