@@ -95,6 +95,10 @@ pub const IDLE_BATCH_INTERVAL_MILLIS: u64 = 1000;
 pub const LOG_RECORD_BYTES_MAX: usize = 64 << 20;
 /// A segment is closed at this size, in bytes.
 pub const SEGMENT_BYTES: u64 = 64 << 20;
+/// The log is read in pieces of this size, in bytes; a larger record is read whole.
+pub const LOG_READ_BYTES: usize = 256 << 10;
+/// A lock is tried this many times, without a wait: who only asks whether it is held has it for microseconds.
+pub const LOCK_TRIES: usize = 64;
 
 // --- reading
 
@@ -106,6 +110,10 @@ pub const PAGE_ITEMS_DEFAULT: usize = 50;
 pub const PAGE_CURSOR_BYTES_MAX: usize = 4096;
 /// Entries in a full chunk of the view.
 pub const CHUNK_ENTRIES: usize = 256;
+/// Entries in the first chunk of a community, before it grows: thousands of communities have few posts. A power of two.
+pub const CHUNK_ENTRIES_FIRST: usize = 16;
+/// Authors that a community has had since it was opened: their numbers have 24 bits.
+pub const SEATS_MAX: usize = 1 << 24;
 
 // --- HTTP
 
@@ -147,6 +155,7 @@ const _: () = {
     assert!(UPGRADE_BYTES_MAX < RECEIVE_BUFFER_BYTES, "the answer to the request must fit into the receive buffer");
     assert!(FRAME_SKIP_BYTES_MAX > FRAME_BYTES_MAX as u64);
     assert!(BACKOFF_FIRST_MILLIS <= BACKOFF_MAX_MILLIS);
+    assert!(CHUNK_ENTRIES_FIRST.is_power_of_two() && CHUNK_ENTRIES_FIRST <= CHUNK_ENTRIES);
     assert!(FRAME_BYTES_MAX >= 1 << 20, "a record of 1 MiB must fit");
     assert!(LOG_RECORD_BYTES_MAX > FRAME_BYTES_MAX, "the facts of any frame must fit into one record");
     assert!(SEGMENT_BYTES as usize >= LOG_RECORD_BYTES_MAX);

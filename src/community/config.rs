@@ -62,6 +62,11 @@ impl Community {
         }
     }
 
+    /// The version of a rev.
+    pub fn version(&self, rev: Tid) -> Option<&Version<ConfigBody>> {
+        self.versions.get(&rev)
+    }
+
     /// The version that counts now; it may be a delete.
     pub fn winning(&self) -> Option<&Version<ConfigBody>> {
         self.versions.values().next_back()

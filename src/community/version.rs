@@ -7,7 +7,7 @@
 
 use std::cmp::Ordering;
 
-use crate::fact::Record;
+use crate::fact::{Body, Record};
 use crate::limits::MADE_SLACK_MICROS;
 use crate::syntax::{Cid, Tid, Time};
 
@@ -52,6 +52,18 @@ impl<B> Version<B> {
     pub fn made(&self) -> Time {
         let earliest = self.witnessed.plus_micros(-MADE_SLACK_MICROS);
         self.rev.time().clamp(earliest, self.witnessed)
+    }
+
+    /// Whether a commit is this very version again, and not witnessed earlier. Two puts are held to be the same where
+    /// their CIDs are.
+    pub fn is_redelivered_by(&self, record: &Record) -> bool {
+        let is_put = !matches!(record.body, Body::Deleted(_));
+        let is_same = match (&self.body, is_put) {
+            (None, _) => true,
+            (Some(_), true) => record.cid.is_some() && self.cid == CidPrefix::new(record.cid.as_ref()),
+            (Some(_), false) => false,
+        };
+        self.rev == record.rev.tid() && self.witnessed <= record.witnessed && is_same
     }
 
     /// Whether the deletion of its repository's account has ended it.

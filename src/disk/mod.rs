@@ -1,146 +1,160 @@
 //! The only door to the file system.
 //!
-//! In: paths and bytes. Out: what the disk says, with its errors unchanged. [`RealDisk`] is the machine's own;
-//! [`SimulatedDisk`] keeps what was not synced apart, so that a test can cut the power.
+//! In: paths, offsets and bytes. Out: what the disk holds, or the error it gave. [`RealDisk`] asks the operating
+//! system; [`SimulatedDisk`] is memory that forgets at a power cut what no sync has made certain, and fails when told
+//! to. Whoever writes files is handed a [`Disk`], so that every crash can be played in a test.
 //!
-//! Assumptions about a disk, which the log relies on:
-//! - a file's bytes are certain after [`DiskFile::sync_data`] has returned, a directory's entries after
-//!   [`Disk::sync_dir`]; before that any part of them may be missing, sector by sector, in any order;
-//! - a write that is torn damages only bytes that it was to write, never its neighbours in the sector (what SQLite calls
-//!   powersafe overwrite): so what was synced stays as it was while more is appended behind it;
-//! - a failed sync says nothing about what is on disk, and a second one that succeeds says nothing either;
-//! - a rename within a directory is atomic.
+//! What is assumed of a disk, real or simulated:
+//! 1. After a successful [`DiskFile::sync_data`] the file's bytes and its size survive a power cut.
+//! 2. After a successful [`Disk::sync_dir`] the directory's names survive. A rename happens wholly or not at all.
+//! 3. Before that, any part of what was written may survive: sectors in any order, torn, or as garbage. But a write
+//!    damages no byte outside its own range.
+//! 4. After a failed sync nothing is known, and a later sync that succeeds proves nothing about the earlier bytes:
+//!    the page cache may go on showing what the disk never got. (Names are journaled: a directory whose sync has failed
+//!    may be synced again, by another process.)
 //!
-//! Architecture Invariant: no other module of the library opens, writes or lists a file.
+//! Architecture Invariant: no other module of the library calls `std::fs` or `rustix::fs`.
 #![forbid(unsafe_code)]
 
+mod memory;
 mod real;
 mod simulated;
 
+pub use memory::resident_bytes;
+pub use real::RealDisk;
+pub use simulated::{Fault, SimulatedDisk};
+
+use std::any::Any;
+use std::fmt;
 use std::io;
 use std::path::Path;
 
-pub use real::{RealDisk, RealFile, RealLock, resident_bytes};
-pub use simulated::{Fault, SimulatedDisk, SimulatedFile, SimulatedLock};
-
-/// A file system. A clone is another handle to the same one.
-pub trait Disk: Clone + Send + 'static {
-    /// An open file.
-    type File: DiskFile;
-    /// Holds a lock until it is dropped.
-    type Lock: Send;
-
-    /// Creates a directory and those above it; one that exists is fine.
+/// A file system, as far as this program needs one.
+pub trait Disk: fmt::Debug + Send + Sync {
+    /// Creates a directory and those above it, where missing. When this returns, the directory survives a power cut.
     ///
     /// # Errors
-    /// The disk's.
+    /// The system's own.
     fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
 
-    /// The names of the files in a directory, in no particular order.
+    /// The names in a directory, in no order. A name that is not UTF-8 is none of ours and is left out.
     ///
     /// # Errors
-    /// The disk's; `NotFound` where there is no such directory.
+    /// The system's own; `NotFound` where there is no such directory.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
 
-    /// Opens an existing file for reading.
+    /// Opens a file.
     ///
     /// # Errors
-    /// The disk's.
-    fn open_read(&self, path: &Path) -> io::Result<Self::File>;
+    /// The system's own; `AlreadyExists` where [`Mode::Create`] meets a file.
+    fn open(&self, path: &Path, mode: Mode) -> io::Result<Box<dyn DiskFile>>;
 
-    /// Opens an existing file for reading and writing.
+    /// Gives a file another name in the same directory; a file that had that name is gone.
     ///
     /// # Errors
-    /// The disk's.
-    fn open_write(&self, path: &Path) -> io::Result<Self::File>;
-
-    /// Creates a file that does not exist yet, for reading and writing.
-    ///
-    /// # Errors
-    /// The disk's; `AlreadyExists`.
-    fn create(&self, path: &Path) -> io::Result<Self::File>;
-
-    /// Renames a file, over another one where that exists.
-    ///
-    /// # Errors
-    /// The disk's.
+    /// The system's own.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Removes a file.
     ///
     /// # Errors
-    /// The disk's.
+    /// The system's own.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
-    /// Makes the entries of a directory certain.
+    /// Makes certain which names a directory holds.
     ///
     /// # Errors
-    /// The disk's.
+    /// The system's own. See assumption 4: do not retry.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 
-    /// Takes an exclusive lock on a file, which is created where it is missing, and writes `owner` into it.
+    /// Locks a file for this process alone, creating it where missing, and writes the process id into it. The lock ends
+    /// when the guard is dropped, or the process ends, however it ends. The file stays.
     ///
     /// # Errors
-    /// `WouldBlock` with the present owner's text where another process (or handle) holds it; else the disk's.
-    fn lock(&self, path: &Path, owner: &str) -> io::Result<Self::Lock>;
+    /// [`LockError::Held`] at once where somebody else has it.
+    fn lock(&self, path: &Path) -> Result<Lock, LockError>;
+
+    /// Whether somebody holds that lock at this moment. `false` where there is no such file.
+    ///
+    /// # Errors
+    /// The system's own.
+    fn is_locked(&self, path: &Path) -> io::Result<bool>;
+}
+
+/// How a file is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// To read what is there.
+    Read,
+    /// To read and write what is there.
+    Write,
+    /// To read and write a file that must not exist yet.
+    Create,
+    /// To read and write an empty file, whatever was there.
+    Replace,
 }
 
 /// An open file.
-pub trait DiskFile: Send + 'static {
-    /// Its length in bytes.
+pub trait DiskFile: fmt::Debug + Send {
+    /// Size in bytes.
     ///
     /// # Errors
-    /// The disk's.
-    fn len(&self) -> io::Result<u64>;
+    /// The system's own.
+    fn size(&self) -> io::Result<u64>;
 
-    /// Whether it holds nothing.
+    /// Reads from `offset` on into `buffer`, and says how many bytes. 0 means: the file ends at or before `offset`.
     ///
     /// # Errors
-    /// The disk's.
-    fn is_empty(&self) -> io::Result<bool> {
-        Ok(self.len()? == 0)
-    }
+    /// The system's own.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
 
-    /// Reads at most `buffer.len()` bytes from `offset`; 0 at the end.
+    /// Writes all of `bytes` at `offset`. A gap before it reads as zeros.
     ///
     /// # Errors
-    /// The disk's.
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// The system's own; a part may have been written then.
+    fn write_all_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
-    /// Writes all bytes at `offset`. After an error any part of them may have been written.
+    /// Cuts the file to `size` bytes, or fills it up with zeros.
     ///
     /// # Errors
-    /// The disk's; `StorageFull`.
-    fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// The system's own.
+    fn truncate(&mut self, size: u64) -> io::Result<()>;
 
-    /// Makes all that was written certain.
+    /// Makes certain what was written, and the size.
     ///
     /// # Errors
-    /// The disk's. After one nothing is known of what was written since the last success.
+    /// The system's own. See assumption 4: do not retry.
     fn sync_data(&mut self) -> io::Result<()>;
+}
 
-    /// Cuts the file to `len` bytes.
-    ///
-    /// # Errors
-    /// The disk's.
-    fn truncate(&mut self, len: u64) -> io::Result<()>;
+/// A lock that is held until this is dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _guard: Box<dyn Any + Send>,
+}
 
-    /// Reads the whole file.
-    ///
-    /// # Errors
-    /// The disk's.
-    fn read_all(&self) -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; usize::try_from(self.len()?).map_err(io::Error::other)?];
-        let mut filled = 0;
-        while filled < bytes.len() {
-            match self.read_at(&mut bytes[filled..], filled as u64) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        bytes.truncate(filled);
-        Ok(bytes)
+impl Lock {
+    /// For implementations of [`Disk`]: dropping `guard` must end the lock.
+    pub fn new(guard: Box<dyn Any + Send>) -> Self {
+        Self { _guard: guard }
     }
+}
+
+/// Why there is no lock.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Somebody else has it.
+    #[error("locked by another process")]
+    Held {
+        /// The process id that stands in the lock file.
+        pid: Option<u32>,
+    },
+    /// The lock file cannot be opened, locked or written.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Whether an error says that there is no room: the disk is full, or the user's quota.
+pub fn is_no_space(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

@@ -1,1 +1,267 @@
 //! The rings from the reader to the workers, and the position tokens in them.
+//!
+//! ```text
+//!                    ┌─ ring 0 ─► worker 0     a frame goes to the worker of its DID
+//! reader ─► sieve ───┼─ ring 1 ─► worker 1     a token goes to all of them, idle ones too
+//!                    └─ ring N ─► worker N
+//! ```
+//!
+//! What always holds: a token that names position P is behind every frame up to P in every ring. So whoever has drained
+//! a token from all rings has every fact up to P, and the stream's cursor can never lead the data.
+//!
+//! When a ring is full, what is for it waits here (one frame and the tokens behind it) and the reader stops reading its
+//! socket. Nothing is dropped.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::reader::{Pressure, Sink};
+use super::sieve::{Sieve, Verdict};
+use crate::clock::{Clock, Now};
+use crate::fact::{Cursor, Gap, GapReason, Host};
+use crate::filter::Orphan;
+use crate::limits::{CLOCK_AHEAD_MICROS, TOKEN_FRAMES, TOKEN_INTERVAL_MILLIS};
+use crate::ring::{Full, Producer};
+use crate::syntax::Time;
+use crate::telemetry::{Reason, Telemetry};
+use crate::wire::endpoint::{Ask, Endpoint};
+use crate::wire::event;
+
+/// What the reader hands to one worker.
+#[derive(Debug)]
+pub enum Parcel {
+    /// A frame that the sieve let pass.
+    Frame(Letter),
+    /// Something may be missing.
+    Gap(Gap),
+    /// Every frame up to this position has been handed out.
+    Token(Token),
+}
+
+/// A frame on its way to its worker.
+#[derive(Debug)]
+pub struct Letter {
+    /// The bytes of the message.
+    pub frame: Bytes,
+    /// Who sent it.
+    pub host: Host,
+    /// A delete or update of the same record that came before it and matched nothing then.
+    pub orphan: Option<Orphan>,
+}
+
+/// A position in the stream, numbered in the order in which the tokens were made.
+#[derive(Clone, Debug)]
+pub struct Token {
+    /// Dense from 1. The least of the last tokens of all rings is the stream's cursor.
+    pub number: u64,
+    /// The position.
+    pub cursor: Arc<Cursor>,
+}
+
+/// The reader's side of all rings.
+pub struct Lanes {
+    sieve: Sieve,
+    lanes: Vec<Lane>,
+    clock: Clock,
+    now: Arc<Now>,
+    telemetry: Arc<Telemetry>,
+    /// A copy of the last frame: its position is what the next token says. (The frame itself is a slice of the receive
+    /// block, which is used again when nobody holds a slice of it.)
+    last: Vec<u8>,
+    frames_since_token: u64,
+    frames_since_tick: u64,
+    token_at: Duration,
+    tokens: u64,
+    /// The newest position known: that of the last token, or of the recovered log.
+    resume: Option<Arc<Cursor>>,
+    host: Option<Host>,
+    hooks: Box<dyn Hooks>,
+}
+
+struct Lane {
+    ring: Producer<Parcel>,
+    /// In order, behind what the ring holds.
+    overflow: VecDeque<Parcel>,
+}
+
+impl Lane {
+    fn push(&mut self, parcel: Parcel) {
+        if !self.overflow.is_empty() {
+            self.overflow.push_back(parcel);
+        } else if let Err(Full(parcel)) = self.ring.push(parcel) {
+            self.overflow.push_back(parcel);
+        }
+    }
+
+    /// Moves what waits into the ring; true when nothing waits any more.
+    fn flush(&mut self) -> bool {
+        while let Some(parcel) = self.overflow.pop_front() {
+            if let Err(Full(parcel)) = self.ring.push(parcel) {
+                self.overflow.push_front(parcel);
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// What the reader does, for `/status`.
+pub trait Hooks: Send {
+    /// A connection is open.
+    fn connected(&mut self, endpoint: &Endpoint);
+    /// It is lost, or could not be made.
+    fn disconnected(&mut self, endpoint: &Endpoint, why: &str);
+}
+
+const TOKEN_INTERVAL: Duration = Duration::from_millis(TOKEN_INTERVAL_MILLIS);
+
+/// All that the lanes are made of.
+pub struct Parts {
+    /// Looks at every frame. It knows every post of the recovered log.
+    pub sieve: Sieve,
+    /// One ring to each worker.
+    pub rings: Vec<Producer<Parcel>>,
+    /// Time.
+    pub clock: Clock,
+    /// The moment at which feeds are read: the lanes tell it what was witnessed.
+    pub now: Arc<Now>,
+    /// Counters.
+    pub telemetry: Arc<Telemetry>,
+    /// The cursor of the recovered log.
+    pub resume: Option<Cursor>,
+    /// Who wants to know of connections.
+    pub hooks: Box<dyn Hooks>,
+}
+
+impl Lanes {
+    /// Puts the lanes together.
+    pub fn new(parts: Parts) -> Self {
+        let lanes = parts.rings.into_iter().map(|ring| Lane { ring, overflow: VecDeque::new() }).collect();
+        Self {
+            sieve: parts.sieve,
+            lanes,
+            clock: parts.clock,
+            now: parts.now,
+            telemetry: parts.telemetry,
+            last: Vec::new(),
+            frames_since_token: 0,
+            frames_since_tick: 0,
+            token_at: Duration::ZERO,
+            tokens: 0,
+            resume: parts.resume.map(Arc::new),
+            host: None,
+            hooks: parts.hooks,
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.lanes.iter().any(|lane| !lane.overflow.is_empty())
+    }
+
+    /// Puts a token for the last frame into every ring. Where that frame has no position the next one will do.
+    fn make_token(&mut self) {
+        let Some(host) = &self.host else { return };
+        let Ok(parsed) = event::parse(&self.last) else { return };
+        let Some(value) = parsed.position.value else { return };
+        let (dialect, time) = (parsed.dialect, self.bounded(parsed.position.time));
+        let cursor = Arc::new(Cursor { host: host.clone(), dialect, value, time });
+        self.last.clear();
+        self.frames_since_token = 0;
+        self.token_at = self.clock.monotonic();
+        self.tokens += 1;
+        self.now.witness(time.micros());
+        self.telemetry.witnessed_micros.set(self.now.witnessed_micros().unwrap_or_default());
+        for lane in &mut self.lanes {
+            lane.push(Parcel::Token(Token { number: self.tokens, cursor: Arc::clone(&cursor) }));
+        }
+        self.resume = Some(cursor);
+    }
+
+    /// A stream whose time runs far ahead of the wall clock is read at the wall clock (DESIGN §3, "witnessed").
+    fn bounded(&self, time: Time) -> Time {
+        let wall = Time::from_micros(self.clock.wall_micros());
+        if time.micros_since(wall) > CLOCK_AHEAD_MICROS { wall } else { time }
+    }
+}
+
+impl Sink for Lanes {
+    fn frame(&mut self, frame: Bytes, endpoint: &Endpoint) -> Pressure {
+        let verdict = self.sieve.look(&frame);
+        let host = self.host.get_or_insert_with(|| Host::new(&endpoint.host_name()));
+        match verdict {
+            Verdict::Skip | Verdict::Refused(_) => {}
+            Verdict::Info { name, message } => {
+                tracing::info!(host = endpoint.host_name(), name, message, "the host remarks");
+            }
+            Verdict::Stop { error, message } => {
+                tracing::warn!(host = endpoint.host_name(), error, message, "the host ends the connection");
+                return Pressure::Reconnect;
+            }
+            Verdict::Pass(route) => {
+                // Copied, so that a frame that waits does not hold the receive block that it is a slice of.
+                let frame = Bytes::copy_from_slice(&frame);
+                let letter = Letter { frame, host: host.clone(), orphan: route.orphan };
+                self.lanes[route.worker].push(Parcel::Frame(letter));
+            }
+        }
+        self.last.clear();
+        self.last.extend_from_slice(&frame);
+        self.frames_since_token += 1;
+        self.frames_since_tick += 1;
+        if self.frames_since_token >= TOKEN_FRAMES {
+            self.make_token();
+        }
+        if self.is_full() { Pressure::Full } else { Pressure::Go }
+    }
+
+    fn tick(&mut self) {
+        self.sieve.set_wall(Time::from_micros(self.clock.wall_micros()));
+        let monotonic = self.clock.monotonic();
+        if self.frames_since_tick > 0 {
+            self.frames_since_tick = 0;
+            let micros = i64::try_from(monotonic.as_micros()).unwrap_or(i64::MAX);
+            self.telemetry.last_frame_monotonic_micros.set(micros);
+        }
+        if monotonic.saturating_sub(self.token_at) >= TOKEN_INTERVAL {
+            self.make_token();
+        }
+    }
+
+    fn ready(&mut self) -> bool {
+        self.lanes.iter_mut().fold(true, |all, lane| lane.flush() && all)
+    }
+
+    fn resume(&self) -> Option<Cursor> {
+        self.resume.as_deref().cloned()
+    }
+
+    fn refused(&mut self, reason: Reason) {
+        self.telemetry.refuse(reason);
+    }
+
+    fn gap(&mut self, endpoint: &Endpoint, reason: GapReason) {
+        let witnessed = Time::from_micros(self.now.witnessed_micros().unwrap_or_else(|| self.clock.wall_micros()));
+        let gap = Gap { witnessed, host: Host::new(&endpoint.host_name()), did: None, reason };
+        // Whichever worker: a gap is about no repository, so it has no order among facts.
+        if let Some(lane) = self.lanes.first_mut() {
+            lane.push(Parcel::Gap(gap));
+        }
+    }
+
+    fn connected(&mut self, endpoint: &Endpoint, _ask: &Ask) {
+        self.host = None;
+        self.last.clear();
+        self.telemetry.connects.increment();
+        self.hooks.connected(endpoint);
+    }
+
+    fn disconnected(&mut self, endpoint: &Endpoint, why: &str) {
+        // The last frame's position is worth keeping: what follows starts behind it.
+        self.make_token();
+        self.telemetry.disconnects.increment();
+        self.hooks.disconnected(endpoint, why);
+    }
+}

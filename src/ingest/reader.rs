@@ -8,13 +8,13 @@
 //!
 //! In: the endpoints, and the position from which to go on (the sink knows it). Out: every message, in order, to the
 //! [`Sink`]. What always holds:
-//! - The sink is ticked at least each half of [`TOKEN_INTERVAL_MILLIS`](crate::limits::TOKEN_INTERVAL_MILLIS): idle,
+//! - The sink is ticked at least each half of [`TOKEN_INTERVAL_MILLIS`]: idle,
 //!   connecting, waiting or reading. The one exception is the resolution of a host's name, which the system does not let
 //!   go of; an address needs none.
 //! - When the sink is full nothing is read, so the host's own sending comes to rest. Nothing is dropped.
-//! - A connection that ends is followed by another, whatever ended it, from where the sink is; only [`Handle::stop`] ends
+//! - A connection that ends is followed by another, whatever ended it, from where the sink is; only [`Stop::stop`] ends
 //!   the reader. How long it waits in between grows until something new arrives.
-//! - Every wait ends at once when the [`Handle`] says so.
+//! - Every wait ends at once when [`Stop`] says so.
 
 mod connection;
 mod plan;
@@ -36,11 +36,11 @@ use crate::clock::Clock;
 use crate::fact::{Cursor, GapReason};
 use crate::limits::{FULL_WAIT_MILLIS, TOKEN_INTERVAL_MILLIS};
 use crate::syntax::Time;
-use crate::telemetry::{Reason, Telemetry};
+use crate::telemetry::Reason;
 use crate::wire::endpoint::{Ask, Endpoint};
 use crate::wire::session::{Event, Session, SessionError};
 
-/// Who takes what the reader reads.
+/// Who takes what the reader reads, and counts it: the reader counts nothing itself.
 pub trait Sink {
     /// Takes one text message. It is a slice of a block of 64 KiB: copy what is to be kept.
     fn frame(&mut self, frame: Bytes, endpoint: &Endpoint) -> Pressure;
@@ -73,17 +73,17 @@ pub enum Pressure {
     Rewind,
 }
 
-/// Wakes and stops a reader from another thread.
+/// Stops a reader, or wakes it, from another thread.
 #[derive(Clone, Debug)]
-pub struct Handle {
-    stop: Arc<AtomicBool>,
+pub struct Stop {
+    asked: Arc<AtomicBool>,
     waker: Arc<Waker>,
 }
 
-impl Handle {
+impl Stop {
     /// Ends the reader; [`Reader::run`] returns within 100 ms, or when the system has resolved a name.
     pub fn stop(&self) {
-        self.stop.store(true, Ordering::Release);
+        self.asked.store(true, Ordering::Release);
         self.wake();
     }
 
@@ -101,10 +101,9 @@ pub struct Reader<S> {
     plan: Plan,
     sink: S,
     clock: Clock,
-    telemetry: Arc<Telemetry>,
     poll: Poll,
     events: Events,
-    handle: Handle,
+    stop: Stop,
     tick_at: Duration,
 }
 
@@ -145,28 +144,27 @@ const TICK: Duration = Duration::from_millis(TOKEN_INTERVAL_MILLIS / 4);
 const FULL_WAIT: Duration = Duration::from_millis(FULL_WAIT_MILLIS);
 
 impl<S: Sink> Reader<S> {
-    /// Prepares a reader, and the handle that stops it. `rng` is for the jitter between tries.
+    /// Prepares a reader. `rng` is for the jitter between tries.
     ///
     /// # Errors
     /// The system gives no poll.
     ///
     /// # Panics
     /// When `config` has no endpoint.
-    pub fn new(
-        config: Config,
-        sink: S,
-        telemetry: Arc<Telemetry>,
-        clock: Clock,
-        rng: fastrand::Rng,
-    ) -> io::Result<(Self, Handle)> {
+    pub fn new(config: Config, sink: S, clock: Clock, rng: fastrand::Rng) -> io::Result<Self> {
         assert!(!config.endpoints.is_empty(), "a reader needs an endpoint");
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
-        let handle = Handle { stop: Arc::new(AtomicBool::new(false)), waker };
+        let stop = Stop { asked: Arc::new(AtomicBool::new(false)), waker };
         let plan = Plan::new(config, rng);
         let events = Events::with_capacity(8);
         let tick_at = clock.monotonic();
-        Ok((Self { plan, sink, clock, telemetry, poll, events, handle: handle.clone(), tick_at }, handle))
+        Ok(Self { plan, sink, clock, poll, events, stop, tick_at })
+    }
+
+    /// What stops this reader.
+    pub fn stop_handle(&self) -> Stop {
+        self.stop.clone()
     }
 
     /// Reads until it is stopped, and gives the sink back.
@@ -305,9 +303,7 @@ impl<S: Sink> Reader<S> {
         let mut taken = Taken::default();
         let result = self.take_events(connection, endpoint, ask, &mut taken);
         *frames += taken.frames;
-        self.telemetry.frames.add(taken.frames);
-        self.telemetry.frame_bytes.add(taken.bytes);
-        if taken.text {
+        if taken.frames > 0 {
             connection.live(self.clock.monotonic());
         }
         let full = result?;
@@ -327,8 +323,7 @@ impl<S: Sink> Reader<S> {
         while let Some(event) = connection.next()? {
             match event {
                 Event::Text(text) => {
-                    taken.text = true;
-                    taken.count(text.len());
+                    taken.frames += 1;
                     match self.sink.frame(text.into(), endpoint) {
                         Pressure::Go => {}
                         Pressure::Full => return Ok(true),
@@ -336,12 +331,8 @@ impl<S: Sink> Reader<S> {
                         Pressure::Rewind => return Err(Why::Rewind),
                     }
                 }
-                Event::Binary(bytes) => {
-                    taken.count(bytes.len());
-                    self.sink.refused(Reason::Binary);
-                }
+                Event::Binary(_) => self.sink.refused(Reason::Binary),
                 Event::Refused(reason) => {
-                    taken.count(0);
                     debug!(host = endpoint.host_name(), reason = reason.as_str(), "a message was skipped");
                     self.sink.refused(reason);
                 }
@@ -390,24 +381,14 @@ impl<S: Sink> Reader<S> {
     }
 
     fn stopped(&self) -> bool {
-        self.handle.stop.load(Ordering::Acquire)
+        self.stop.asked.load(Ordering::Acquire)
     }
 }
 
-/// What was taken of one connection at one go.
+/// What was taken of one connection at one go. Only text counts: a host that sends anything else counts as silent.
 #[derive(Default)]
 struct Taken {
     frames: u64,
-    bytes: u64,
-    /// Only text is what we came for: a host that sends anything else counts as silent.
-    text: bool,
-}
-
-impl Taken {
-    fn count(&mut self, bytes: usize) {
-        self.frames += 1;
-        self.bytes += bytes as u64;
-    }
 }
 
 impl Why {

@@ -24,23 +24,16 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::fact::{self, Body, Collection, Fact, Host, Rev};
+use crate::filter::Tags;
 use crate::lexicon::{Lexicons, Record, Violation};
 use crate::syntax::{Cid, Did, RecordKey, Time};
 use crate::telemetry::Reason;
 use crate::wire::event::{Commit, Operation};
 
-/// Finds hashtags, as numbers: see [`CommunityId`](crate::fact::CommunityId).
-pub trait Hashtags {
-    /// Appends those of `#atrarium_` and 8 hex digits in a text, by the rule "Tag in text". One may come twice.
-    fn in_text(&self, text: &str, out: &mut Vec<u32>);
-    /// The number, where `tag` is exactly `atrarium_` and 8 lower-case hex digits.
-    fn exact(&self, tag: &str) -> Option<u32>;
-}
-
 /// Reads records. One for each worker: it keeps room to work in.
 #[derive(Debug)]
-pub struct Records<T> {
-    hashtags: T,
+pub struct Records {
+    tags: Tags,
     lexicons: &'static Lexicons,
     /// Hashtags of the post at hand.
     found: Vec<u32>,
@@ -62,16 +55,28 @@ impl Refusal {
     }
 }
 
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Self {
+        Self::new(reason, reason.as_str())
+    }
+}
+
 impl From<Violation> for Refusal {
     fn from(violation: Violation) -> Self {
         Self::new(Reason::Lexicon, violation.to_string())
     }
 }
 
-impl<T: Hashtags> Records<T> {
+impl Default for Records {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Records {
     /// A reader of records.
-    pub fn new(hashtags: T) -> Self {
-        Self { hashtags, lexicons: Lexicons::atrarium(), found: Vec::new() }
+    pub fn new() -> Self {
+        Self { tags: Tags::new(), lexicons: Lexicons::atrarium(), found: Vec::new() }
     }
 
     /// The fact that a commit tells; `None` where nobody here reads its collection.
@@ -112,7 +117,7 @@ impl<T: Hashtags> Records<T> {
     pub fn body(&mut self, collection: Collection, record: &RawValue) -> Result<Body, Refusal> {
         // Posts are not held against a lexicon, so the catalog has none for them.
         let Some(rule) = self.lexicons.record(collection.nsid()) else {
-            return Ok(Body::Post(post::read(record, &self.hashtags, &mut self.found)));
+            return Ok(Body::Post(post::read(record, &self.tags, &mut self.found)));
         };
         let mut fields = read(record, rule)?;
         let feed_mix = normalise::normalise(collection, &mut fields)?;

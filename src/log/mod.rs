@@ -1,50 +1,81 @@
-//! The write-ahead log: bytes and LSNs, never communities.
+//! The write-ahead log: bytes and LSNs.
 //!
 //! ```text
-//! DIR/lock                                one writer at a time
-//! DIR/log/00000000000000000001.seg        header | batch | mark | batch | batch | mark …
-//! DIR/log/00000000000000000734.seg        named by its first LSN; only the last one grows
+//!            append, sync                          open: lock, judge, replay, repair
+//! batches ───────────────► writer ──► segments ──┬─► recovery ──► entries, and a Log to append to
+//!                                                 └─► reader   ──► entries, read-only, beside a running writer
 //! ```
+//! In: payloads that belong together (one batch). Out: the same payloads, in order, each with its LSN, as often as asked.
 //!
-//! In: payloads, each to be one batch. Out: the same payloads, in order, after whatever happened in between.
 //! What always holds:
-//! - LSNs are dense from 1;
-//! - when [`Log::sync`] has returned LSN n, every batch up to n is found again by any later [`Log::open`], or that refuses;
-//! - a segment is synced before its successor is created; a file's creation syncs the file and its directory;
-//! - after a sync that failed nothing more is written, and nothing is tried again.
+//! - LSNs are dense: 1, 2, 3 …; only batches have one. A log without a hole can be told from one with a hole.
+//! - What [`Log::sync`] has answered for is found again after any crash, or opening fails and says what is damaged.
+//!   It is never skipped in silence.
+//! - What a power cut left half-written is cut off, kept aside, and told of.
+//! - After a failed sync the log takes nothing more.
 //!
-//! The layout is drawn in [`record`], the table of recovery in [`recovery`].
+//! On disk (`record` and `segment` draw the bytes):
+//! ```text
+//! DIR/lock                              locked by the writer; holds its process id
+//! DIR/log/00000000000000000001.seg      batches from LSN 1 on
+//! DIR/log/00000000000000004711.seg      … from LSN 4711 on: the last segment is the one that grows
+//! DIR/log/….seg.<offset>.torn           a tail that recovery cut off there
+//! DIR/log/….seg.tmp                     a repair that did not end; the next one removes it
+//! ```
+//! Space is not allocated ahead. Zeros written ahead make a sync 1.9 times as fast (90 instead of 167 µs where this was
+//! measured; `fallocate` alone gives 1.2), and cost a second write of every byte. One sync serves a whole batch, so it
+//! is not worth that now. Recovery tells zeros from damage all the same.
+//!
+//! Architecture Invariant: nothing here knows what a payload means, and only `disk` touches the file system.
 #![forbid(unsafe_code)]
 
+mod check;
 mod error;
-mod open;
 mod read;
-pub mod record;
-pub mod recovery;
+mod record;
+mod recovery;
+mod repair;
+mod scan;
 mod segment;
 #[cfg(test)]
 mod tests;
+mod walk;
 mod writer;
 
-pub use error::{Fault, LogError};
-pub use open::Recovered;
-pub use read::{CheckReport, ReadReport, Verdict, check, read};
+pub use check::{CheckReport, Fault, FaultKind, Verdict, check};
+pub use error::LogError;
+pub use read::{ReadReport, Tail, read, size};
+pub use repair::{Recovered, TornTail};
 pub use writer::{Log, LogStatus, Options};
 
-/// One batch of the log.
+use std::path::{Path, PathBuf};
+
+/// The number of a batch in the log. The first is 1; 0 stands for "none yet".
+pub type Lsn = u64;
+
+/// The first LSN of all.
+const FIRST_LSN: Lsn = 1;
+
+/// One batch, as it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry<'a> {
-    /// Its LSN.
-    pub lsn: u64,
-    /// The version of its payload, as given to [`Log::append`].
+    /// Its number.
+    pub lsn: Lsn,
+    /// The version of the payload's form, as it was given to [`Log::append`].
     pub version: u8,
-    /// Its payload.
+    /// The bytes that were given to [`Log::append`].
     pub payload: &'a [u8],
-    /// Bytes of the log before its end, for a progress bar.
-    pub offset: u64,
-    /// Bytes of the log in all, as they were when reading began.
-    pub total: u64,
 }
 
-/// Who is handed each batch. An error ends the reading, as [`LogError::Payload`].
-pub type Each<'a> = &'a mut dyn FnMut(Entry<'_>) -> Result<(), String>;
+/// What is called for every entry, in order. An error of its own ends the reading.
+type Each<'e> = &'e mut dyn FnMut(Entry<'_>) -> Result<(), String>;
+
+/// Where the segments of a data directory are.
+fn log_dir(dir: &Path) -> PathBuf {
+    dir.join("log")
+}
+
+/// Which file a writer locks.
+fn lock_path(dir: &Path) -> PathBuf {
+    dir.join("lock")
+}

@@ -1,205 +1,163 @@
-//! Reading without a lock, beside a running writer: `read` for what is durable, `check` for every fault.
+//! Reading a log without a lock, beside a running writer.
+//!
+//! In: a directory. Out: every batch that is known to be durable, in order.
+//!
+//! The list of segments is taken once: what is created later is not read. All but the last were whole before their
+//! successors were created, so they are judged like at opening. The last may be growing: it is walked through twice,
+//! first to see how far it is good and durable, then to hand that out. What lies past the last mark is handed out only
+//! if no writer is at work: then it is what recovery would find. Otherwise it may be in flight, and lost yet.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
-use super::error::{Fault, LogError};
-use super::open::{fault_of, length, list, load};
-use super::recovery::{Decision, decide};
-use super::segment::{self, Ending, Scan, path_of};
-use super::{Each, Entry};
-use crate::disk::Disk;
+use super::recovery::{Action, Place};
+use super::segment::{self, Segment};
+use super::walk::{End, Walk, deliver, survey};
+use super::{Each, Entry, FIRST_LSN, LogError, Lsn, lock_path, log_dir};
+use crate::disk::{Disk, Mode};
 
-/// What was read.
+/// What a reading has found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadReport {
-    /// Files.
+    /// LSN of the first batch that was handed out; 0 where there was none.
+    pub first_lsn: Lsn,
+    /// LSN of the last one.
+    pub last_lsn: Lsn,
+    /// LSN of the last batch that a mark or a successor vouches for.
+    pub durable_lsn: Lsn,
+    /// How many batches were handed out.
+    pub batches: u64,
+    /// How many whole batches of a running writer were held back, because no mark vouches for them yet.
+    pub held_back: u64,
+    /// How many segments there are.
     pub segments: u64,
-    /// Bytes in all of them.
+    /// How many good bytes they hold.
     pub bytes: u64,
-    /// The first LSN; 0 of an empty log.
-    pub first_lsn: u64,
-    /// The last LSN that was handed out; 0 of an empty log.
-    pub last_lsn: u64,
+    /// What follows the last good record, unless a writer is at work.
+    pub tail: Option<Tail>,
 }
 
-/// Hands every batch that is known to be on disk to `each`, in order.
-///
-/// In the last segment that is up to the LSN of its last mark: what follows is being written, or is a tail that only a
-/// recovery can judge.
-///
-/// # Errors
-/// No log there; corrupt; of a later version; a disk that fails.
-pub fn read<D: Disk>(disk: &D, dir: &Path, each: Each<'_>) -> Result<ReadReport, LogError> {
-    let mut report = ReadReport::default();
-    let mut total = 0;
-    walk(disk, dir, &mut |segment| {
-        let Segment { path, bytes, first_lsn, before_bytes, scan, has_successor, .. } = segment;
-        total = total.max(segment.total);
-        match decide(&scan.ending, has_successor) {
-            Decision::RefuseCorrupt => return Err(LogError::Corrupt { fault: fault_of(path, scan) }),
-            Decision::RefuseVersion => return Err(LogError::UnknownVersion { fault: fault_of(path, scan) }),
-            Decision::GoOn | Decision::CutTail | Decision::Remove => {}
-        }
-        let durable_lsn = if has_successor { scan.next_lsn - 1 } else { scan.durable_lsn };
-        segment::scan(bytes, first_lsn, &mut |offset, record| {
-            if record.words.lsn > durable_lsn {
-                return Ok(());
-            }
-            report.last_lsn = record.words.lsn;
-            let entry = Entry {
-                lsn: record.words.lsn,
-                version: record.words.version,
-                payload: record.payload,
-                offset: before_bytes + (offset + record.bytes) as u64,
-                total,
-            };
-            each(entry).map_err(|what| LogError::Payload {
-                fault: Fault { file: path.to_owned(), offset: offset as u64, lsn: record.words.lsn, what },
-            })
-        })?;
-        report.segments += 1;
-        report.bytes += bytes.len() as u64;
-        Ok(())
-    })?;
-    report.first_lsn = u64::from(report.last_lsn > 0);
-    Ok(report)
-}
-
-/// What a check came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Nothing is wrong.
-    Clean,
-    /// The log ends in something that was never known to be on disk; the next recovery keeps it aside and cuts it off.
-    Torn,
-    /// Something that was certain is damaged.
-    Corrupt,
-}
-
-/// What a check found.
+/// The end of an append that a crash has interrupted. Opening the log for writing repairs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CheckReport {
-    /// The worst of it.
-    pub verdict: Verdict,
-    /// Files.
-    pub segments: u64,
-    /// The first LSN; 0 of an empty log.
-    pub first_lsn: u64,
-    /// The last valid LSN; 0 of an empty log.
-    pub last_lsn: u64,
-    /// Every fault, in order.
-    pub faults: Vec<Fault>,
+pub struct Tail {
+    /// The segment.
+    pub file: PathBuf,
+    /// Where it begins, in bytes.
+    pub offset: u64,
+    /// The LSN that should stand there.
+    pub lsn: Lsn,
+    /// What it is.
+    pub what: String,
 }
 
-/// Verifies every byte, and hands every valid batch to `each`, in order. What `each` refuses is a fault too.
+/// Reads the log in `dir` without changing anything.
 ///
 /// # Errors
-/// No log there, or a disk that fails. Damage is no error here but a finding.
-pub fn check<D: Disk>(disk: &D, dir: &Path, each: Each<'_>) -> Result<CheckReport, LogError> {
-    let mut report =
-        CheckReport { verdict: Verdict::Clean, segments: 0, first_lsn: 0, last_lsn: 0, faults: Vec::new() };
-    walk(disk, dir, &mut |segment| {
-        let Segment { path, bytes, first_lsn, before_bytes, scan, has_successor, total } = segment;
-        report.segments += 1;
-        let ok: Result<Scan, LogError> = segment::scan(bytes, first_lsn, &mut |offset, record| {
-            report.last_lsn = record.words.lsn;
-            let entry = Entry {
-                lsn: record.words.lsn,
-                version: record.words.version,
-                payload: record.payload,
-                offset: before_bytes + (offset + record.bytes) as u64,
-                total,
-            };
-            if let Err(what) = each(entry) {
-                report.verdict = Verdict::Corrupt;
-                let lsn = record.words.lsn;
-                report.faults.push(Fault { file: path.to_owned(), offset: offset as u64, lsn, what });
-            }
-            Ok(())
-        });
-        ok?;
-        match decide(&scan.ending, has_successor) {
-            Decision::GoOn => {}
-            Decision::CutTail | Decision::Remove => {
-                report.faults.push(fault_of(path, scan));
-                if report.verdict == Verdict::Clean {
-                    report.verdict = Verdict::Torn;
-                }
-            }
-            Decision::RefuseCorrupt | Decision::RefuseVersion => {
-                report.faults.push(fault_of(path, scan));
-                report.verdict = Verdict::Corrupt;
-            }
-        }
-        Ok(())
-    })?;
-    report.first_lsn = u64::from(report.last_lsn > 0);
-    Ok(report)
-}
-
-/// One segment, as a reader found it.
-struct Segment<'a> {
-    path: &'a Path,
-    bytes: &'a [u8],
-    /// The LSN that is expected first: of the segment's name, after a fault in the one before.
-    first_lsn: u64,
-    before_bytes: u64,
-    total: u64,
-    scan: &'a Scan,
-    has_successor: bool,
-}
-
-/// Visits every segment in order. A writer may append and rotate meanwhile.
-fn walk<D: Disk>(
-    disk: &D,
+/// [`LogError::Missing`]; [`LogError::Read`], [`LogError::Corrupt`] and [`LogError::Version`] as recovery would refuse;
+/// [`LogError::Entry`], an error of `each`.
+pub fn read(
+    disk: &dyn Disk,
     dir: &Path,
-    visit: &mut dyn FnMut(Segment<'_>) -> Result<(), LogError>,
-) -> Result<(), LogError> {
+    each: &mut dyn FnMut(Entry<'_>) -> Result<(), String>,
+) -> Result<ReadReport, LogError> {
     let mut segments = list(disk, dir)?;
-    let (mut at, mut next_lsn, mut before_bytes) = (0, 1, 0);
-    let mut total = segments.iter().try_fold(0, |sum, &first| Ok(sum + length(disk, &path_of(dir, first))?))?;
-    while at < segments.len() {
-        let path = path_of(dir, segments[at]);
-        let (bytes, scan) = look(disk, &path, next_lsn)?;
-        // Asked after reading: where a successor exists now, the file may have grown since, and is then read again.
-        let now = list(disk, dir)?;
-        let grew = now.len() > segments.len() && at + 1 == segments.len();
-        segments = now;
-        if grew {
+    let mut report = ReadReport::default();
+    let (mut at, mut listed_again) = (0, false);
+    while let Some(segment) = segments.get(at) {
+        let is_last = at + 1 == segments.len();
+        let expected = report.last_lsn + 1;
+        let (walk, judgement) = if is_last {
+            survey(disk, segment, Place::Last, expected, &mut |_| Ok(()))?
+        } else {
+            survey(disk, segment, Place::Sealed, expected, each)?
+        };
+        if walk.is_none() && !listed_again {
+            // A directory that is written to may be listed with a hole, and a segment may have been set aside since.
+            listed_again = true;
+            segments = list(disk, dir)?;
+            at = segments.partition_point(|segment| segment.first < expected);
             continue;
         }
-        let has_successor = at + 1 < segments.len();
-        total = total.max(before_bytes + bytes.len() as u64);
-        visit(Segment {
-            path: &path,
-            bytes: &bytes,
-            first_lsn: next_lsn,
-            before_bytes,
-            total,
-            scan: &scan,
-            has_successor,
-        })?;
-        before_bytes += bytes.len() as u64;
-        // After a fault the numbers go on with the next segment's name, so that one fault is told once.
-        next_lsn = match (&scan.ending, segments.get(at + 1)) {
-            (Ending::Clean, _) | (_, None) => scan.next_lsn,
-            (_, Some(&next)) => next,
-        };
+        let (action, end) = judgement.accept(&segment.path)?;
+        match walk {
+            Some(walk) if is_last => read_last(disk, dir, walk, action, &end, each, &mut report)?,
+            Some(walk) => {
+                report.add(&walk, walk.next - 1, &end);
+                report.durable_lsn = walk.next - 1; // it was synced before its successor was created
+            }
+            None if is_written_to(disk, dir) => {} // it is just being created
+            None => report.tail = Some(tail(&segment.path, &end)),
+        }
         at += 1;
+    }
+    report.first_lsn = if report.batches > 0 { FIRST_LSN } else { 0 };
+    Ok(report)
+}
+
+/// The segments of the log in `dir`.
+pub(super) fn list(disk: &dyn Disk, dir: &Path) -> Result<Vec<Segment>, LogError> {
+    let log_dir = log_dir(dir);
+    segment::list(disk, &log_dir).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => LogError::Missing { dir: dir.to_owned() },
+        _ => LogError::read(&log_dir, 0, error),
+    })
+}
+
+/// How many bytes the log in `dir` has, its headers included: what a progress bar may count against.
+///
+/// # Errors
+/// [`LogError::Missing`], [`LogError::Read`].
+pub fn size(disk: &dyn Disk, dir: &Path) -> Result<u64, LogError> {
+    list(disk, dir)?.iter().try_fold(0, |sum, segment| {
+        let length = disk.open(&segment.path, Mode::Read).and_then(|file| file.size());
+        length.map(|length| sum + length).map_err(|error| LogError::read(&segment.path, 0, error))
+    })
+}
+
+/// Whether a writer is at work. Where that cannot be asked, it may be.
+pub(super) fn is_written_to(disk: &dyn Disk, dir: &Path) -> bool {
+    disk.is_locked(&lock_path(dir)).unwrap_or(true)
+}
+
+/// Hands out what is good in the last segment, which `walk` has walked through.
+fn read_last(
+    disk: &dyn Disk,
+    dir: &Path,
+    mut walk: Walk,
+    action: Action,
+    end: &End,
+    each: Each<'_>,
+    report: &mut ReadReport,
+) -> Result<(), LogError> {
+    // Asked after the first walk: if nobody writes now, whoever wrote what was seen has stopped.
+    let busy = is_written_to(disk, dir);
+    let limit = if busy { walk.durable } else { walk.next - 1 };
+    report.add(&walk, limit, end);
+    if !busy && action != Action::Append && action != Action::Copy {
+        report.tail = Some(tail(&walk.path, end));
+    }
+    walk.rewind();
+    let path = walk.path.clone();
+    walk.judge(Place::Last, &mut |record| if record.lsn <= limit { deliver(&path, record, each) } else { Ok(()) })?;
+    if walk.next <= limit {
+        return Err(LogError::read(&path, walk.at, io::Error::other("two readings differ")));
     }
     Ok(())
 }
 
-/// Reads and scans a segment. Where it seems damaged it is read once more: a record that was half written at the first
-/// look is whole by the time that a mark stands behind it.
-fn look<D: Disk>(disk: &D, path: &PathBuf, first_lsn: u64) -> Result<(Vec<u8>, Scan), LogError> {
-    let nothing: &mut dyn FnMut(usize, super::record::Record<'_>) -> Result<(), LogError> = &mut |_, _| Ok(());
-    let bytes = load(disk, path)?;
-    let scan = segment::scan(&bytes, first_lsn, nothing)?;
-    if scan.ending == Ending::Clean {
-        return Ok((bytes, scan));
+fn tail(path: &Path, end: &End) -> Tail {
+    Tail { file: path.to_owned(), offset: end.offset, lsn: end.lsn, what: end.what() }
+}
+
+impl ReadReport {
+    /// Adds a segment of which the batches up to `limit` are handed out.
+    fn add(&mut self, walk: &Walk, limit: Lsn, end: &End) {
+        let held_back = walk.next - 1 - limit;
+        self.batches += walk.batches - held_back;
+        self.held_back += held_back;
+        self.last_lsn = limit;
+        self.durable_lsn = walk.durable;
+        self.segments += 1;
+        self.bytes += end.offset;
     }
-    let again = load(disk, path)?;
-    let scan = segment::scan(&again, first_lsn, &mut |_, _| Ok::<(), LogError>(()))?;
-    Ok((again, scan))
 }

@@ -1,157 +1,143 @@
-//! Segments: files of records, named by their first LSN, and what a look at one finds.
+//! One segment: a file of records, named by the LSN of its first batch.
 //!
-//! In: a file's bytes and the LSN that is expected next. Out: its records in order, and how they end.
+//! ```text
+//!  0                8        12       16               24       28       32
+//!  ┌────────────────┬────────┬────────┬────────────────┬────────┬────────┬─ records …
+//!  │ "atrarium"     │version │ salt   │ first lsn      │   0    │ crc32  │
+//!  └────────────────┴────────┴────────┴────────────────┴────────┴────────┴─
+//!  ◄────────────── the checksum covers this ──────────────────►
+//! ```
+//! Little endian. In every version to come the first 32 bytes keep the places of magic, version and checksum, so that
+//! a later version can be told from damage.
+//!
+//! A segment is synced before its successor is created, and nothing is written to it after that. The header is on disk
+//! before the first record is written: so a wrong header with records behind it is damage, a wrong header alone is a
+//! creation that did not end.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
-use super::record::{self, HEADER_BYTES, Header, HeaderState, Judged, Kind, Record};
+use super::{LogError, Lsn};
+use crate::disk::{Disk, DiskFile, Mode};
 
-/// The directory of the segments, below the data directory.
-const LOG_DIR: &str = "log";
-const EXTENSION: &str = "seg";
+/// Size of a segment's header in bytes.
+pub(super) const HEADER_BYTES: usize = 32;
+const MAGIC: &[u8; 8] = b"atrarium";
+/// The version of the segment's form that this program writes and reads.
+const VERSION: u32 = 1;
 
-/// The directory of the segments.
-pub fn log_dir(data_dir: &Path) -> PathBuf {
-    data_dir.join(LOG_DIR)
-}
-
-/// The path of a segment: its first LSN in 20 digits, so that names sort as LSNs do.
-pub fn path_of(data_dir: &Path, first_lsn: u64) -> PathBuf {
-    log_dir(data_dir).join(format!("{first_lsn:020}.{EXTENSION}"))
-}
-
-/// The first LSN in a segment's name; `None` for any other file.
-pub fn first_lsn_of(name: &str) -> Option<u64> {
-    let digits = name.strip_suffix(EXTENSION)?.strip_suffix('.')?;
-    let is_number = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
-    digits.parse().ok().filter(|_| is_number)
-}
-
-/// How the records of a segment end.
+/// A segment's name in the file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// With the file.
-    Clean,
-    /// The file has no header of its own.
-    BadHeader {
-        /// Whether records stand in it all the same.
-        holds_records: bool,
-    },
-    /// The header is whole and of another version.
-    UnknownVersion(u32),
-    /// The header is whole and names another first LSN than the file's name, or than the segment before leads to.
-    WrongFirstLsn(u64),
-    /// At `end` stands something that is no record of this segment.
-    Damage {
-        /// Why it is none.
-        what: &'static str,
-        /// Whether a record behind it says that what was here was on disk.
-        was_durable: bool,
-    },
-    /// At `end` stands a whole record of this segment that does not follow the one before it.
-    BrokenSequence {
-        /// Its LSN.
-        lsn: u64,
-    },
-    /// At `end` stands a whole record of a kind of which this program knows nothing.
-    UnknownKind(u8),
+pub(super) struct Segment {
+    /// LSN of its first batch, whether or not that was written yet.
+    pub first: Lsn,
+    pub path: PathBuf,
 }
 
-/// What a look at a segment found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scan {
-    /// The header, where it is valid.
-    pub header: Option<Header>,
-    /// Bytes from the beginning to the end of the last valid record.
-    pub end: usize,
-    /// The LSN that the next batch must have.
-    pub next_lsn: u64,
-    /// The greatest LSN that a record here says was on disk.
-    pub durable_lsn: u64,
-    /// Whether the last record is a mark that covers every batch before it.
-    pub ends_with_mark: bool,
-    /// How it ends.
-    pub ending: Ending,
+impl Segment {
+    /// The segment of `log_dir` that begins with `first`.
+    pub fn new(log_dir: &Path, first: Lsn) -> Self {
+        Self { first, path: log_dir.join(format!("{first:020}.seg")) }
+    }
+
+    fn from_name(log_dir: &Path, name: &str) -> Option<Self> {
+        let digits = name.strip_suffix(".seg")?;
+        if digits.len() != 20 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        Some(Self::new(log_dir, digits.parse().ok()?))
+    }
+
+    /// Where a repair prepares this segment's successor of the same name.
+    pub fn repair_path(&self) -> PathBuf {
+        self.path.with_extension(REPAIR_EXTENSION)
+    }
+
+    /// Where the tail is kept that was cut off at `offset`.
+    pub fn torn_path(&self, offset: u64) -> PathBuf {
+        self.path.with_extension(format!("seg.{offset}.torn"))
+    }
 }
 
-/// Looks at a whole segment, and hands every batch to `each` with its offset.
+const REPAIR_EXTENSION: &str = "seg.tmp";
+
+/// The segments of a log, in order.
+pub(super) fn list(disk: &dyn Disk, log_dir: &Path) -> io::Result<Vec<Segment>> {
+    let names = disk.list(log_dir)?;
+    let mut segments: Vec<Segment> = names.iter().filter_map(|name| Segment::from_name(log_dir, name)).collect();
+    segments.sort_by_key(|segment| segment.first);
+    Ok(segments)
+}
+
+/// Removes what repairs have left that did not end.
+pub(super) fn remove_repairs(disk: &dyn Disk, log_dir: &Path) -> io::Result<()> {
+    let names = disk.list(log_dir)?;
+    names.iter().filter(|name| name.ends_with(REPAIR_EXTENSION)).try_for_each(|name| disk.remove(&log_dir.join(name)))
+}
+
+/// What stands at the start of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    pub first: Lsn,
+    pub salt: u32,
+}
+
+/// Bytes that are no header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HeaderError {
+    /// Cut short, or damaged.
+    Bad,
+    /// Whole, and of a later version.
+    Version(u32),
+}
+
+impl Header {
+    /// The header as bytes.
+    pub fn encode(self) -> [u8; HEADER_BYTES] {
+        let mut bytes = [0; HEADER_BYTES];
+        bytes[..8].copy_from_slice(MAGIC);
+        bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.salt.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.first.to_le_bytes());
+        let crc = crc32fast::hash(&bytes[..28]);
+        bytes[28..].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    /// Reads what [`Header::encode`] wrote; `bytes` may be too short.
+    pub fn decode(bytes: &[u8]) -> Result<Self, HeaderError> {
+        let bytes: &[u8; HEADER_BYTES] =
+            bytes.get(..HEADER_BYTES).and_then(|bytes| bytes.try_into().ok()).ok_or(HeaderError::Bad)?;
+        let u32_at = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        if bytes[..8] != *MAGIC || u32_at(28) != crc32fast::hash(&bytes[..28]) {
+            return Err(HeaderError::Bad);
+        }
+        match u32_at(8) {
+            VERSION => Ok(Self { first: u64::from(u32_at(16)) | u64::from(u32_at(20)) << 32, salt: u32_at(12) }),
+            version => Err(HeaderError::Version(version)),
+        }
+    }
+}
+
+/// Creates a segment for good: its header and its name survive a power cut when this returns.
 ///
 /// # Errors
-/// Whatever `each` says, at once.
-pub fn scan<'a, E>(
-    segment: &'a [u8],
-    expected_lsn: u64,
-    each: &mut dyn FnMut(usize, Record<'a>) -> Result<(), E>,
-) -> Result<Scan, E> {
-    let mut scan = Scan {
-        header: None,
-        end: 0,
-        next_lsn: expected_lsn,
-        durable_lsn: 0,
-        ends_with_mark: false,
-        ending: Ending::Clean,
-    };
-    let header = match Header::judge(segment) {
-        HeaderState::Valid(header) => header,
-        HeaderState::UnknownVersion(version) => {
-            scan.ending = Ending::UnknownVersion(version);
-            return Ok(scan);
-        }
-        HeaderState::Invalid => {
-            scan.ending = Ending::BadHeader { holds_records: record::holds_any_record(segment) };
-            return Ok(scan);
-        }
-    };
-    if header.first_lsn != expected_lsn {
-        scan.ending = Ending::WrongFirstLsn(header.first_lsn);
-        return Ok(scan);
+/// [`LogError::NoSpace`] leaves nothing behind; anything else leaves what recovery takes for a creation that did not end.
+pub(super) fn create(disk: &dyn Disk, segment: &Segment, salt: u32) -> Result<Box<dyn DiskFile>, LogError> {
+    let path = &segment.path;
+    let log_dir = path.parent().expect("invariant: a segment lies in the log's directory");
+    let failed = |source| LogError::write(path, HEADER_BYTES, source);
+    let mut file = disk.open(path, Mode::Create).map_err(failed)?;
+    let header = Header { first: segment.first, salt };
+    if let Err(source) = file.write_all_at(0, &header.encode()) {
+        // The removal must last: the segment before this one may still take a smaller batch of the same LSN.
+        disk.remove(path).map_err(|source| LogError::Write { file: path.clone(), source: source.into() })?;
+        disk.sync_dir(log_dir).map_err(|source| LogError::sync(log_dir, source))?;
+        return Err(failed(source));
     }
-    scan.header = Some(header);
-    scan.end = HEADER_BYTES;
-    loop {
-        match record::judge(segment, scan.end, header.salt) {
-            Judged::Valid(record) if scan.follows(&record) => {
-                let offset = scan.end;
-                scan.take(&record);
-                if record.words.kind == Kind::Batch {
-                    each(offset, record)?;
-                }
-            }
-            Judged::Valid(record) => {
-                scan.ending = Ending::BrokenSequence { lsn: record.words.lsn };
-                return Ok(scan);
-            }
-            Judged::UnknownKind(kind) => {
-                scan.ending = Ending::UnknownKind(kind);
-                return Ok(scan);
-            }
-            Judged::End => return Ok(scan),
-            Judged::Invalid(what) => {
-                let was_durable = record::says_durable_behind(segment, scan.end, header.salt, scan.next_lsn);
-                scan.ending = Ending::Damage { what, was_durable };
-                return Ok(scan);
-            }
-        }
-    }
-}
-
-impl Scan {
-    /// Whether a record may stand here: a batch has the next LSN, a mark repeats the last; neither says that anything
-    /// was on disk that is not before it.
-    fn follows(&self, record: &Record<'_>) -> bool {
-        let words = record.words;
-        let last = self.next_lsn - 1;
-        words.durable_lsn <= last && words.lsn == if words.kind == Kind::Batch { self.next_lsn } else { last }
-    }
-
-    fn take(&mut self, record: &Record<'_>) {
-        self.end += record.bytes;
-        self.durable_lsn = self.durable_lsn.max(record.words.durable_lsn);
-        if record.words.kind == Kind::Batch {
-            self.next_lsn += 1;
-        }
-        self.ends_with_mark = record.words.kind == Kind::Mark && self.durable_lsn == self.next_lsn - 1;
-    }
+    file.sync_data().map_err(|source| LogError::sync(path, source))?;
+    disk.sync_dir(log_dir).map_err(|source| LogError::sync(log_dir, source))?;
+    Ok(file)
 }
 
 #[cfg(test)]
@@ -159,12 +145,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_first_lsns() {
-        let path = path_of(Path::new("/d"), 17);
-        let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
-        assert_eq!(first_lsn_of(name), Some(17));
-        for other in ["17.seg", "00000000000000000017.torn", "0000000000000000001x.seg", "lock", ""] {
-            assert_eq!(first_lsn_of(other), None, "{other}");
+    fn a_header_is_read_as_written() {
+        let header = Header { first: 0x1_0000_0002, salt: 77 };
+        let bytes = header.encode();
+        assert_eq!(Header::decode(&bytes), Ok(header));
+        for bit in 0..bytes.len() * 8 {
+            let mut bytes = bytes;
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(Header::decode(&bytes), Err(HeaderError::Bad), "bit {bit}");
+        }
+        for len in 0..bytes.len() {
+            assert_eq!(Header::decode(&bytes[..len]), Err(HeaderError::Bad));
+        }
+    }
+
+    #[test]
+    fn a_later_version_is_told_from_damage() {
+        let mut bytes = Header { first: 1, salt: 1 }.encode();
+        bytes[8] = 2;
+        let crc = crc32fast::hash(&bytes[..28]);
+        bytes[28..].copy_from_slice(&crc.to_le_bytes());
+        assert_eq!(Header::decode(&bytes), Err(HeaderError::Version(2)));
+    }
+
+    #[test]
+    fn only_exact_names_are_segments() {
+        let dir = Path::new("/d");
+        let segment = Segment::new(dir, 4711);
+        assert_eq!(segment.path, Path::new("/d/00000000000000004711.seg"));
+        assert_eq!(Segment::from_name(dir, "00000000000000004711.seg"), Some(segment.clone()));
+        assert_eq!(segment.torn_path(96), Path::new("/d/00000000000000004711.seg.96.torn"));
+        for name in
+            ["4711.seg", "0000000000000000471x.seg", "00000000000000004711.seg.96.torn", "00000000000000004711.seg.tmp"]
+        {
+            assert_eq!(Segment::from_name(dir, name), None, "{name}");
         }
     }
 }

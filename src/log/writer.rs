@@ -1,250 +1,236 @@
-//! The writer: appends batches, syncs, marks, rotates.
+//! The writer: appends batches, makes them durable, and stops for good when it cannot know what is on the disk.
 //!
+//! In: payloads. Out: LSNs, and up to which of them everything is durable.
 //! ```text
-//! append ──► write ──► (page cache)          sync ──► fdatasync ──► write mark (not synced) ──► durable LSN
+//! append   encode ─► write behind the last record                        no space: cut back, try again later
+//! sync     fdatasync ─► everything up to here is durable ─► mark, unsynced
+//! rotate   fdatasync the full segment ─► create the next: file, fdatasync, directory sync
+//! close    sync ─► stop ─► fdatasync
 //! ```
+//! What always holds:
+//! - `durable_lsn <= last_lsn`, and the growing segment ends where the last whole record ends.
+//! - After the first error that leaves the disk unknown, every later call gives the same error.
 
-use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::error::LogError;
-use super::open::Opened;
-use super::record::{self, HEADER_BYTES, Header, Kind, Words};
-use super::segment::{log_dir, path_of};
-use crate::disk::{Disk, DiskFile};
+use super::record::{self, Head, Kind};
+use super::repair::{self, Growing, Opened, Recovered, new_salt};
+use super::segment::{self, HEADER_BYTES, Segment};
+use super::{Each, Entry, LogError, Lsn, lock_path, log_dir};
+use crate::disk::{Disk, Lock, LockError};
 use crate::limits::{LOG_RECORD_BYTES_MAX, SEGMENT_BYTES};
 
 /// How a log is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Options {
-    /// A segment is closed when it has reached this size, in bytes.
+    /// A segment is closed when the next batch would make it larger than this, in bytes. A single batch may be larger.
     pub segment_bytes: u64,
-    /// Makes the salts of this process different from those of others.
-    pub salt_seed: u64,
+    /// Where salts come from. Seed it anew for each process, with what nobody can guess: a payload must not be able to quote a record.
+    pub rng: fastrand::Rng,
 }
 
-impl Default for Options {
-    fn default() -> Self {
-        Self { segment_bytes: SEGMENT_BYTES, salt_seed: 0 }
+impl Options {
+    /// Segments of [`SEGMENT_BYTES`].
+    pub fn new(rng: fastrand::Rng) -> Self {
+        Self { segment_bytes: SEGMENT_BYTES, rng }
     }
 }
 
-/// An open log. It holds the lock of its directory.
-pub struct Log<D: Disk> {
-    disk: D,
-    dir: PathBuf,
-    options: Options,
-    tail: Tail<D::File>,
-    last_lsn: u64,
-    durable_lsn: u64,
-    segments: u64,
-    /// Bytes of all segments before the last.
-    closed_bytes: u64,
-    buffer: Vec<u8>,
-    /// The first failure after which nothing is certain.
-    stopped: Option<String>,
-    _lock: D::Lock,
-}
-
-/// The segment that grows.
-pub(super) struct Tail<F> {
-    pub file: F,
-    pub path: PathBuf,
-    pub salt: u64,
-    /// Where the next record goes.
-    pub offset: u64,
-}
-
-/// Figures of a log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How far a log has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogStatus {
-    /// The last LSN written; 0 before the first.
-    pub last_lsn: u64,
-    /// The last LSN known to be on disk.
-    pub durable_lsn: u64,
-    /// Files.
+    /// LSN of the last batch; 0 where there is none.
+    pub last_lsn: Lsn,
+    /// LSN of the last batch that is known to be durable.
+    pub durable_lsn: Lsn,
+    /// How many segments there are, the growing one included.
     pub segments: u64,
-    /// Bytes in all of them.
+    /// How many bytes they hold.
     pub bytes: u64,
 }
 
-impl<D: Disk> Log<D> {
-    pub(super) fn new(disk: D, dir: PathBuf, options: Options, lock: D::Lock, opened: Opened<D::File>) -> Self {
-        Self {
-            disk,
-            dir,
-            options,
-            tail: opened.tail,
-            last_lsn: opened.last_lsn,
-            durable_lsn: opened.last_lsn,
-            segments: opened.segments,
-            closed_bytes: opened.closed_bytes,
-            buffer: Vec::new(),
-            stopped: None,
-            _lock: lock,
-        }
-    }
+/// A log that is open for appending. Dropping it without [`Log::close`] is what a crash does: nothing durable is lost.
+#[derive(Debug)]
+pub struct Log {
+    disk: Arc<dyn Disk>,
+    log_dir: PathBuf,
+    options: Options,
+    growing: Growing,
+    sealed: u64,
+    sealed_bytes: u64,
+    last_lsn: Lsn,
+    durable_lsn: Lsn,
+    /// Why nothing works any more.
+    poison: Option<LogError>,
+    /// The record that is being written.
+    buffer: Vec<u8>,
+    _lock: Lock,
+}
 
-    /// Appends a batch. It is durable when a later [`Log::sync`] returns its LSN, or a greater one.
+impl Log {
+    /// Locks `dir`, which is created where missing; judges, replays and repairs the log in it. `each` is called for every
+    /// batch, in order, before anything is changed. Then everything that was replayed is durable.
     ///
     /// # Errors
-    /// [`LogError::NoSpace`]: the batch is not in the log, and may be appended again. After any other one but
-    /// [`LogError::TooLarge`] the log is stopped.
-    pub fn append(&mut self, version: u8, payload: &[u8]) -> Result<u64, LogError> {
-        self.check_running()?;
+    /// [`LogError::Locked`], [`LogError::NotWritable`]; and what recovery refuses: [`LogError::Read`],
+    /// [`LogError::Corrupt`], [`LogError::Version`], [`LogError::Entry`] (an error of `each`): then the log is as it was,
+    /// and what `each` was told is void. Or the repair failed, and may be tried again.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        mut options: Options,
+        each: &mut dyn FnMut(Entry<'_>) -> Result<(), String>,
+    ) -> Result<(Self, Recovered), LogError> {
+        let log_dir = log_dir(dir);
+        disk.create_dir_all(&log_dir).map_err(|source| LogError::not_writable(dir, source))?;
+        let lock = disk.lock(&lock_path(dir)).map_err(|error| match error {
+            LockError::Held { pid } => LogError::Locked { dir: dir.to_owned(), pid },
+            LockError::Io(source) => LogError::not_writable(dir, source),
+        })?;
+        let Opened { growing, sealed, sealed_bytes, recovered } =
+            repair::open(&*disk, &log_dir, &mut options.rng, each as Each<'_>)?;
+        let log = Self {
+            disk,
+            log_dir,
+            options,
+            growing,
+            sealed,
+            sealed_bytes,
+            last_lsn: recovered.last_lsn,
+            durable_lsn: recovered.last_lsn,
+            poison: None,
+            buffer: Vec::new(),
+            _lock: lock,
+        };
+        Ok((log, recovered))
+    }
+
+    /// Appends one batch and gives its LSN. It is durable when [`Log::sync`] has answered with that LSN or a later one.
+    /// `version` is the payload's own, and comes back with it.
+    ///
+    /// # Errors
+    /// [`LogError::NoSpace`] and [`LogError::TooLarge`]: the batch is not in the log, which goes on; after the former, try
+    /// again later. Any other: the log takes nothing more, and whether the batch is in it shows when it is opened again.
+    pub fn append(&mut self, version: u8, payload: &[u8]) -> Result<Lsn, LogError> {
+        self.working()?;
         if payload.len() > LOG_RECORD_BYTES_MAX {
-            return Err(LogError::TooLarge { bytes: payload.len(), max: LOG_RECORD_BYTES_MAX });
+            return Err(LogError::TooLarge { bytes: payload.len() });
         }
-        if self.tail.offset >= self.options.segment_bytes && self.tail.offset > HEADER_BYTES as u64 {
+        let end = self.growing.end + record::size(payload.len()) as u64;
+        if end > self.options.segment_bytes && self.last_lsn >= self.growing.segment.first {
             self.rotate()?;
         }
         let lsn = self.last_lsn + 1;
-        self.write(Words { kind: Kind::Batch, version, lsn, durable_lsn: self.durable_lsn }, payload)?;
+        self.write(Head::batch(self.growing.salt, lsn, self.durable_lsn, version), payload)?;
         self.last_lsn = lsn;
         Ok(lsn)
     }
 
-    /// Waits until everything appended is on disk, and says up to which LSN that is.
+    /// Makes everything durable that was appended, and gives the LSN of the last batch. Costs nothing where there is nothing
+    /// new.
     ///
     /// # Errors
-    /// The disk's; the log is then stopped. A failed sync is never tried again: the system may have dropped what it
-    /// could not write, and the next sync would say that all is well.
-    pub fn sync(&mut self) -> Result<u64, LogError> {
-        self.check_running()?;
-        if self.durable_lsn == self.last_lsn {
-            return Ok(self.durable_lsn);
+    /// Any of them ends the log: it takes nothing more. A sync is never tried again, because its success would prove
+    /// nothing.
+    pub fn sync(&mut self) -> Result<Lsn, LogError> {
+        self.working()?;
+        if self.durable_lsn < self.last_lsn {
+            self.sync_growing()?;
+            self.mark(Kind::Mark)?;
         }
-        let written = self.last_lsn;
-        self.sync_tail()?;
-        self.durable_lsn = written;
-        match self.write(Words { kind: Kind::Mark, version: 0, lsn: self.last_lsn, durable_lsn: written }, &[]) {
-            // A mark only helps to tell damage from a torn tail; the batches are on disk without it.
-            Ok(()) | Err(LogError::NoSpace { .. }) => Ok(written),
-            Err(error) => Err(error),
-        }
+        Ok(self.durable_lsn)
     }
 
-    /// Ends the log with a synced mark, and releases the lock.
-    ///
-    /// # Errors
-    /// The disk's.
-    pub fn close(mut self) -> Result<(), LogError> {
-        self.sync()?;
-        self.sync_tail()
-    }
-
-    /// Figures.
+    /// How far it has come.
     pub fn status(&self) -> LogStatus {
         LogStatus {
             last_lsn: self.last_lsn,
             durable_lsn: self.durable_lsn,
-            segments: self.segments,
-            bytes: self.closed_bytes + self.tail.offset,
+            segments: self.sealed + 1,
+            bytes: self.sealed_bytes + self.growing.end,
         }
     }
 
-    fn check_running(&self) -> Result<(), LogError> {
-        match &self.stopped {
-            Some(earlier) => Err(LogError::Stopped { earlier: earlier.clone() }),
-            None => Ok(()),
-        }
+    /// Stops on purpose: syncs, and says so at the end of the log. The lock ends.
+    ///
+    /// # Errors
+    /// Those of [`Log::sync`].
+    pub fn close(mut self) -> Result<(), LogError> {
+        self.sync()?;
+        if self.mark(Kind::Stop)? { self.sync_growing() } else { Ok(()) }
     }
 
-    /// Writes one record at the end, or leaves the segment as it was.
-    fn write(&mut self, words: Words, payload: &[u8]) -> Result<(), LogError> {
-        self.buffer.clear();
-        record::encode(words, self.tail.salt, payload, &mut self.buffer);
-        match self.tail.file.write_all_at(&self.buffer, self.tail.offset) {
-            Ok(()) => {
-                self.tail.offset += self.buffer.len() as u64;
-                Ok(())
-            }
-            Err(error) if is_full(&error) => {
-                if let Err(error) = self.tail.file.truncate(self.tail.offset) {
-                    return Err(self.stop("cutting back after a full disk", error));
-                }
-                Err(LogError::NoSpace { path: self.tail.path.clone() })
-            }
-            Err(error) => Err(self.stop("writing", error)),
-        }
+    fn working(&self) -> Result<(), LogError> {
+        self.poison.clone().map_or(Ok(()), Err)
     }
 
-    fn sync_tail(&mut self) -> Result<(), LogError> {
-        match self.tail.file.sync_data() {
-            Ok(()) => Ok(()),
-            Err(error) => Err(self.stop("syncing", error)),
-        }
-    }
-
-    fn stop(&mut self, action: &'static str, error: io::Error) -> LogError {
-        let error = LogError::Disk { path: self.tail.path.clone(), action, error };
-        self.stopped = Some(error.to_string());
+    /// Remembers an error that ends the log.
+    fn poison(&mut self, error: LogError) -> LogError {
+        self.poison = Some(error.clone());
         error
     }
 
-    /// Closes the segment and begins the next one.
-    fn rotate(&mut self) -> Result<(), LogError> {
-        self.sync()?;
-        // The mark too: nothing in a segment that has a successor may be torn.
-        self.sync_tail()?;
-        let tail = match create_segment(&self.disk, &self.dir, self.last_lsn + 1, self.options.salt_seed) {
-            Ok(tail) => tail,
-            Err(LogError::Disk { path, action, error }) => {
-                let error = LogError::Disk { path, action, error };
-                self.stopped = Some(error.to_string());
-                return Err(error);
-            }
-            Err(error) => return Err(error),
+    /// Writes one record, wholly or not at all.
+    fn write(&mut self, head: Head, payload: &[u8]) -> Result<(), LogError> {
+        self.buffer.clear();
+        head.encode(payload, &mut self.buffer);
+        let Growing { segment, file, end, .. } = &mut self.growing;
+        let Err(source) = file.write_all_at(*end, &self.buffer) else {
+            *end += self.buffer.len() as u64;
+            return Ok(());
         };
-        self.closed_bytes += self.tail.offset;
-        self.segments += 1;
-        self.tail = tail;
-        Ok(())
-    }
-}
-
-/// Creates a segment: its header is on disk, and its name in the directory, when this returns.
-///
-/// # Errors
-/// [`LogError::NoSpace`], after which no file is left; else the disk's.
-pub(super) fn create_segment<D: Disk>(
-    disk: &D,
-    dir: &Path,
-    first_lsn: u64,
-    salt_seed: u64,
-) -> Result<Tail<D::File>, LogError> {
-    let path = path_of(dir, first_lsn);
-    let header = Header { first_lsn, salt: salt(salt_seed, first_lsn) };
-    let create = || -> io::Result<D::File> {
-        let mut file = disk.create(&path)?;
-        file.write_all_at(&header.encode(), 0)?;
-        file.sync_data()?;
-        disk.sync_dir(&log_dir(dir))?;
-        Ok(file)
-    };
-    match create() {
-        Ok(file) => Ok(Tail { file, path, salt: header.salt, offset: HEADER_BYTES as u64 }),
-        Err(error) if is_full(&error) => {
-            // An empty segment that cannot be removed is removed by the next recovery, and then by the next try.
-            match disk.remove(&path) {
-                Ok(()) => Err(LogError::NoSpace { path }),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Err(LogError::NoSpace { path }),
-                Err(error) => Err(LogError::Disk { path, action: "removing an unfinished segment", error }),
+        let error = LogError::write(&segment.path, self.buffer.len(), source);
+        if !matches!(error, LogError::NoSpace { .. }) {
+            return Err(self.poison(error));
+        }
+        match file.truncate(*end) {
+            Ok(()) => Err(error),
+            Err(source) => {
+                let error = LogError::Write { file: segment.path.clone(), source: Arc::new(source) };
+                Err(self.poison(error))
             }
         }
-        Err(error) => Err(LogError::Disk { path, action: "creating a segment", error }),
     }
-}
 
-/// Whether an error says that there is no room.
-pub(super) fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-}
+    /// Writes a mark for what is durable. Where there is no room for it, the log does without, and says `false`: the next
+    /// batch's head names the same LSN.
+    fn mark(&mut self, kind: Kind) -> Result<bool, LogError> {
+        match self.write(Head::mark(kind, self.growing.salt, self.last_lsn, self.durable_lsn), &[]) {
+            Ok(()) => Ok(true),
+            Err(LogError::NoSpace { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
 
-/// A salt that is not zero and differs between segments and between runs: the finaliser of splitmix64.
-fn salt(seed: u64, first_lsn: u64) -> u64 {
-    let mut mixed = seed ^ first_lsn.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (mixed ^ (mixed >> 31)) | 1
+    fn sync_growing(&mut self) -> Result<(), LogError> {
+        let written = self.last_lsn;
+        match self.growing.file.sync_data() {
+            Ok(()) => {
+                self.durable_lsn = written;
+                Ok(())
+            }
+            Err(source) => {
+                let error = LogError::sync(&self.growing.segment.path, source);
+                Err(self.poison(error))
+            }
+        }
+    }
+
+    /// Seals the growing segment and creates its successor. Nothing is written to a segment after its last sync, not even
+    /// a mark: that could be torn, and a sealed segment must be whole.
+    fn rotate(&mut self) -> Result<(), LogError> {
+        self.sync_growing()?;
+        let segment = Segment::new(&self.log_dir, self.last_lsn + 1);
+        let salt = new_salt(&mut self.options.rng, self.growing.salt);
+        let file = match segment::create(&*self.disk, &segment, salt) {
+            Ok(file) => file,
+            Err(error @ LogError::NoSpace { .. }) => return Err(error),
+            Err(error) => return Err(self.poison(error)),
+        };
+        self.sealed += 1;
+        self.sealed_bytes += self.growing.end;
+        self.growing = Growing { segment, file, salt, end: HEADER_BYTES as u64 };
+        Ok(())
+    }
 }

@@ -30,6 +30,7 @@ mod run;
 mod site;
 mod skeleton;
 mod status;
+mod view;
 mod watched;
 
 pub use admin::{Admin, AdminSource, RingOccupancy};

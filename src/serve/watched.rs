@@ -7,7 +7,8 @@
 //!    any of them ──── hyper shuts down ───► Closing
 //! ```
 //! In: hyper's reads and writes. Out: the same on the socket, and [`Watch::due`], the moment by which the present phase
-//! must end. hyper has a timeout for heads alone, and none that tells a slow head from an idle connection.
+//! must end. hyper has a timeout for heads alone, and none that tells a slow head from an idle connection. (Half a head
+//! that was pipelined behind a whole request lies in hyper's buffer already: until more of it comes, it counts as idle.)
 //!
 //! Two more things happen here, because hyper gives no other place for them:
 //! - hyper answers a head that it cannot parse by itself, without a body. Such an answer is the only thing that is ever

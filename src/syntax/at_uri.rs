@@ -121,7 +121,8 @@ pub fn compare_repositories(a: &Did, b: &Did) -> Ordering {
     compare_before_slash(a.as_str(), b.as_str())
 }
 
-fn compare_before_slash(a: &str, b: &str) -> Ordering {
+/// Compares two texts that are followed by `/` in an AT-URI: DIDs, collections.
+pub fn compare_before_slash(a: &str, b: &str) -> Ordering {
     let shared = a.len().min(b.len());
     a.as_bytes()[..shared].cmp(&b.as_bytes()[..shared]).then_with(|| {
         let next = |text: &str| text.as_bytes().get(shared).copied().unwrap_or(b'/');

@@ -19,7 +19,7 @@ mod record_key;
 mod tid;
 mod uri;
 
-pub use at_uri::{AtUri, RecordUri, compare_repositories};
+pub use at_uri::{AtUri, RecordUri, compare_before_slash, compare_repositories};
 pub use cid::Cid;
 pub use datetime::{Time, check_datetime, parse_datetime};
 pub use dialect::Dialect;

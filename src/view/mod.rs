@@ -1,2 +1,121 @@
-//! What readers see.
+//! What readers see: per community, the posts newest first, read without a lock.
+//!
+//! In: [`Change`]s of the fold, applied by the one committer thread through the [`Writer`]. Out: [`Page`]s, rendered by
+//! any number of reader threads through clones of the [`View`].
+//!
+//! ```text
+//!   View ─► map (swapped whole) ─► Community ─► root (swapped whole) ─► chunk, chunk, chunk … each oldest first
+//!           id, alias               info             │                     16 bytes an entry: TID | seat, flags, time
+//!                                                    └─► seats: who, and whether their posts are shown
+//! ```
+//!
+//! What always holds:
+//! - A reader never waits for the writer, nor for another reader; the writer never waits for a reader.
+//! - Below its published length a chunk changes in nothing but its flags. In-order posts go into the last chunk's free
+//!   room; everything else copies the chunks it touches, and swaps the root.
+//! - Chunks, and entries within them, are in the order of [`PostKey`], each key once.
+//! - An item that is visible while a reader walks from page to page is met exactly once.
+//! - What is applied is seen, at the latest, when [`Writer::publish`] has returned. Flags, an author's being shown,
+//!   and in-order posts are seen earlier.
+//! - A seat is never given to another author while its community is served.
+//!
+//! Architecture Invariant: nothing here decides who is a member or what is hidden: the fold does.
 #![forbid(unsafe_code)]
+
+mod chunk;
+mod community;
+mod cursor;
+mod entry;
+mod map;
+mod page;
+mod room;
+mod seats;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use community::Community;
+pub use cursor::{PageCursor, PageCursorError};
+pub use page::Page;
+pub use writer::Writer;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+
+use crate::fact::CommunityId;
+#[cfg(doc)]
+use crate::fact::{Change, PostKey};
+use crate::syntax::Did;
+use map::Map;
+
+/// An empty view, and the one writer of it.
+pub fn new() -> (Writer, View) {
+    let shared = Arc::new(Shared::default());
+    (Writer::new(Arc::clone(&shared)), View(shared))
+}
+
+/// The readers' end. Clones are cheap and see the same.
+#[derive(Clone)]
+pub struct View(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    map: ArcSwap<Map>,
+    /// Grows each time that `map` is swapped, after it was.
+    version: AtomicU64,
+    posts: AtomicU64,
+    ignored: AtomicU64,
+}
+
+/// Figures of the whole view, as of the last [`Writer::publish`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Communities served.
+    pub communities: usize,
+    /// Posts in all rings, visible or not.
+    pub posts: u64,
+    /// Changes that named what is not there, or that no room was left for, since the start. The fold sends none of the
+    /// former.
+    pub ignored: u64,
+}
+
+impl View {
+    /// The community of an id, where it is served.
+    pub fn find(&self, id: CommunityId) -> Option<Arc<Community>> {
+        self.0.map.load().find(id).cloned()
+    }
+
+    /// The community of a feed's rkey: its id (8 lower-case hex digits), else the rkey of its config. Where an owner
+    /// is given it is that owner's; where none is, and several configs have that rkey, it is the least id.
+    pub fn find_feed(&self, rkey: &str, owner: Option<&Did>) -> Option<Arc<Community>> {
+        self.0.map.load().find_feed(rkey, owner).cloned()
+    }
+
+    /// All that are served at this moment, sorted by id.
+    pub fn communities(&self) -> Vec<Arc<Community>> {
+        self.0.map.load().sorted()
+    }
+
+    /// A number that is another one after the set of communities has changed. Read it before [`View::communities`].
+    pub fn version(&self) -> u64 {
+        self.0.version.load(Ordering::Acquire)
+    }
+
+    /// Figures of the whole view.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            communities: self.0.map.load().len(),
+            posts: self.0.posts.load(Ordering::Relaxed),
+            ignored: self.0.ignored.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl std::fmt::Debug for View {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("View").field(&self.counts()).finish()
+    }
+}

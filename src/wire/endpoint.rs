@@ -19,7 +19,7 @@
 //! | live | none | none |
 //! | a cursor of this host | its microseconds | its sequence number, inclusive |
 //! | a moment, known from another host | microseconds | microseconds: from 10¹⁵ on a v2 cursor is a moment, too |
-//! | oldest | now less 7 days, which every host moves up to its oldest | 0, "before the first event" |
+//! | oldest | 10¹⁵, a moment in 2001, which every host moves up to its oldest | 0, "before the first event" |
 //!
 //! Below its floor a v2 host answers a sequence number with 400 `CursorTooOld` and names the floor, which the reader then
 //! asks for; a moment it moves up to the floor. On v1 numbers below 10¹⁵ are sequence numbers where the host is a v2 host,
@@ -27,7 +27,7 @@
 
 use url::Url;
 
-use crate::limits::{RETENTION_MICROS, TIME_CURSOR_MIN};
+use crate::limits::TIME_CURSOR_MIN;
 use crate::syntax::{Dialect, Time};
 
 const V1_PATH: &str = "/subscribe";
@@ -99,10 +99,7 @@ pub enum Start {
     /// From now on.
     Live,
     /// From the oldest that the host has.
-    Oldest {
-        /// The wall clock, from which v1 counts back.
-        now: Time,
-    },
+    Oldest,
     /// From a position of this very host and dialect: microseconds on v1, a sequence number on v2. Inclusive.
     Cursor {
         /// The position.
@@ -200,8 +197,8 @@ impl Endpoint {
             (Start::Live, _) => None,
             (Start::Cursor { value }, _) => Some(value),
             (Start::Time { at }, _) => Some(moment(at)),
-            (Start::Oldest { .. }, Dialect::V2) => Some(0),
-            (Start::Oldest { now }, Dialect::V1) => Some(moment(now.plus_micros(-RETENTION_MICROS))),
+            (Start::Oldest, Dialect::V2) => Some(0),
+            (Start::Oldest, Dialect::V1) => Some(moment(Time::EPOCH)),
         }
     }
 }
@@ -216,7 +213,7 @@ impl std::fmt::Display for Start {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Live => f.write_str("live"),
-            Self::Oldest { .. } => f.write_str("oldest"),
+            Self::Oldest => f.write_str("oldest"),
             Self::Cursor { value } => write!(f, "{value}"),
             Self::Time { at } => write!(f, "{at}"),
         }
@@ -278,13 +275,13 @@ mod tests {
         assert_eq!(asks(v1, Start::Live), "ws://h/subscribe");
         assert_eq!(asks(v1, Start::Cursor { value: 7 }), "ws://h/subscribe?cursor=7");
         assert_eq!(asks(v1, Start::Time { at: NOW }), "ws://h/subscribe?cursor=1795500000000000");
-        assert_eq!(asks(v1, Start::Oldest { now: NOW }), "ws://h/subscribe?cursor=1794895200000000");
+        assert_eq!(asks(v1, Start::Oldest), "ws://h/subscribe?cursor=1000000000000000");
         let v2 = "ws://h";
         let base = "ws://h/xrpc/network.bsky.jetstream.subscribeEvents";
         assert_eq!(asks(v2, Start::Live), base);
         assert_eq!(asks(v2, Start::Cursor { value: 7 }), format!("{base}?cursor=7"));
         assert_eq!(asks(v2, Start::Time { at: NOW }), format!("{base}?cursor=1795500000000000"));
-        assert_eq!(asks(v2, Start::Oldest { now: NOW }), format!("{base}?cursor=0"));
+        assert_eq!(asks(v2, Start::Oldest), format!("{base}?cursor=0"));
     }
 
     /// A moment must never be read as a sequence number.
@@ -293,7 +290,7 @@ mod tests {
         for micros in [i64::MIN, -1, 0, 5, 999_999_999_999_999] {
             let at = Time::from_micros(micros);
             assert!(asks("ws://h/subscribe", Start::Time { at }).ends_with("cursor=1000000000000000"));
-            assert!(asks("ws://h/subscribe", Start::Oldest { now: at }).ends_with("cursor=1000000000000000"));
+            assert!(asks("ws://h/subscribe", Start::Oldest).ends_with("cursor=1000000000000000"));
         }
     }
 

@@ -6,13 +6,13 @@
 //! ```
 //!
 //! The handshake, fragments, masks, control frames, UTF-8 and the closing handshake are tungstenite's, and every check of
-//! RFC 6455 with them. Its stream is [`Wire`], two buffers in memory. A message is copied once, from the receive buffer
+//! RFC 6455 with them. Its stream is two buffers in memory. A message is copied once, from the receive buffer
 //! into tungstenite's; what comes out is a slice of that. **Whoever keeps a message keeps its whole block alive (64 KiB):
 //! copy what is to live longer than a few messages.**
 //!
 //! What always holds:
 //! - No data frame is ever sent: a v2 host closes on the first one. Pings, pongs and close are all that goes out.
-//! - A message above [`FRAME_BYTES_MAX`](crate::limits::FRAME_BYTES_MAX) is told as [`Event::Refused`] and skipped, and
+//! - A message above [`FRAME_BYTES_MAX`] is told as [`Event::Refused`] and skipped, and
 //!   so is a text that is not UTF-8; the connection goes on. RFC 6455 §8.1 would have the connection failed for the
 //!   latter; but the same text would come again after each reconnect, and the stream would stand still.
 //! - After an error or [`Event::Closed`] nothing more comes out.

@@ -22,13 +22,16 @@ pub struct Generator {
     facts: Vec<Fact>,
     /// How long after [`T0`] the history lasts.
     span: i64,
+    /// A theme and its parent, three people, few lies: what is rare elsewhere is common here.
+    narrow: bool,
 }
 
 /// A history of `length` facts.
 pub fn history(seed: u64, length: usize) -> Vec<Fact> {
     let mut rng = Rng::with_seed(seed);
     let span = [2 * HOUR, 2 * DAY, 9 * DAY, 20 * DAY][rng.usize(..4)];
-    let mut generator = Generator { rng, facts: Vec::new(), span };
+    let narrow = rng.bool();
+    let mut generator = Generator { rng, facts: Vec::new(), span, narrow };
     if generator.one_in(8) {
         generator.span = 10 * SECOND;
     } else {
@@ -49,13 +52,27 @@ impl Generator {
         from[self.rng.usize(..from.len())]
     }
 
+    fn did(&mut self) -> &'static str {
+        if self.narrow { self.pick(&DIDS[..3]) } else { self.pick(&DIDS) }
+    }
+
+    fn rkey(&mut self) -> &'static str {
+        if self.narrow { self.pick(&RKEYS[..2]) } else { self.pick(&RKEYS) }
+    }
+
+    /// The index of a config: in a narrow history 0 is the theme and 2 its parent.
+    fn place(&mut self) -> usize {
+        let of = if self.narrow { &[0, 0, 2][..] } else { &[0, 1, 2, 3, 4] };
+        self.pick(of)
+    }
+
     /// Most histories have a community with a member.
     fn begin(&mut self) {
-        let config = self.config();
+        let config = self.config(0);
         let (owner, rkey) = CONFIGS[0];
         self.record(DIDS[owner], rkey, Body::Config(Box::new(config)));
         for _ in 0..3 {
-            let member = self.pick(&DIDS);
+            let member = self.did();
             let community = uri(DIDS[owner], Collection::Config, rkey);
             let joined = Time::EPOCH;
             self.record(member, "self", Body::Membership(Membership { community, active: true, joined }));
@@ -72,10 +89,24 @@ impl Generator {
             76..83 => self.delete(),
             83..88 => self.account(),
             88..90 => {
-                let now = self.time();
+                let now = self.now();
                 self.facts.push(Fact::Clock(now));
             }
             _ => self.redeliver(),
+        }
+    }
+
+    /// A clock that stands anywhere, or where something told is about 7 days old.
+    fn now(&mut self) -> Time {
+        let told = self.facts.iter().filter_map(|fact| match fact {
+            Fact::Record(record) => Some(record.witnessed),
+            _ => None,
+        });
+        let told = self.rng.choice(told.collect::<Vec<_>>());
+        let about = self.rng.i64(-2 * HOUR..2 * HOUR);
+        match told.filter(|_| self.rng.bool()) {
+            Some(told) => told.plus_micros(7 * DAY + about),
+            None => self.time(),
         }
     }
 
@@ -130,7 +161,7 @@ impl Generator {
     }
 
     fn post(&mut self) {
-        let (author, rkey) = (self.pick(&DIDS), self.pick(&RKEYS));
+        let (author, rkey) = (self.did(), self.rkey());
         let mut tags: Vec<CommunityId> = (0..self.rng.u32(..3)).map(|_| self.tag()).collect();
         tags.sort();
         tags.dedup();
@@ -145,39 +176,54 @@ impl Generator {
         self.record(author, rkey, Body::Post(Post { tags, created }));
     }
 
-    fn config(&mut self) -> Config {
+    fn config(&mut self, place: usize) -> Config {
+        if self.narrow && !self.one_in(6) {
+            return self.narrow_config(place);
+        }
         let tag = self.tag().0;
         let stage = self.pick(&[Stage::Theme, Stage::Theme, Stage::Community, Stage::Graduated, Stage::Graduated]);
         let parent = (!self.one_in(3)).then(|| self.community());
         let parent = parent.and_then(|uri| AtUri::parse(&uri.to_string()).ok());
         let parent = if self.one_in(12) { AtUri::parse("at://example.com/x.y.z/self").ok() } else { parent };
         let access = if self.one_in(4) { AccessType::InviteOnly } else { AccessType::Open };
-        let moderators = (0..self.rng.u32(..3)).map(|_| did(self.pick(&DIDS))).collect();
+        let moderators = (0..self.rng.u32(..3)).map(|_| did(self.did())).collect();
         let name = self.pick(&["one", "two"]).into();
         Config { name, stage, parent, access, moderators, ..config(tag) }
     }
 
+    fn narrow_config(&mut self, place: usize) -> Config {
+        let moderators = (0..self.rng.u32(..2)).map(|_| did(self.did())).collect();
+        let (owner, rkey) = CONFIGS[2];
+        let parent = AtUri::parse(&uri(DIDS[owner], Collection::Config, rkey).to_string()).ok();
+        let access = if self.one_in(5) { AccessType::InviteOnly } else { AccessType::Open };
+        match place {
+            0 => Config { stage: Stage::Theme, parent, moderators, access, ..config(TAGS[0]) },
+            _ => Config { stage: Stage::Graduated, moderators, access, ..config(TAGS[1]) },
+        }
+    }
+
     fn config_put(&mut self) {
-        let (owner, rkey) = self.pick(&CONFIGS);
-        let config = self.config();
+        let place = self.place();
+        let (owner, rkey) = CONFIGS[place];
+        let config = self.config(place);
         self.record(DIDS[owner], rkey, Body::Config(Box::new(config)));
     }
 
     /// A config's URI, nearly always.
     fn community(&mut self) -> RecordUri {
-        let (owner, rkey) = if self.one_in(2) { CONFIGS[0] } else { self.pick(&CONFIGS) };
+        let (owner, rkey) = if self.one_in(2) { CONFIGS[0] } else { CONFIGS[self.place()] };
         let collection = if self.one_in(25) { Collection::Post } else { Collection::Config };
         uri(DIDS[owner], collection, rkey)
     }
 
     fn membership(&mut self) {
-        let (member, rkey) = (self.pick(&DIDS), self.pick(&["self", "3mabc222222mm"]));
+        let (member, rkey) = (self.did(), self.pick(&["self", "3mabc222222mm"]));
         let (community, active) = (self.community(), !self.one_in(6));
         self.record(member, rkey, Body::Membership(Membership { community, active, joined: Time::EPOCH }));
     }
 
     fn action(&mut self) {
-        let (author, rkey) = (self.moderator(), self.pick(&RKEYS));
+        let (author, rkey) = (self.moderator(), self.rkey());
         let on_post = self.rng.bool();
         let verb = match (on_post != self.one_in(20), self.rng.u32(..3)) {
             (true, 0) => Verb::UnhidePost,
@@ -193,10 +239,10 @@ impl Generator {
             });
             match self.rng.choice(posts.collect::<Vec<_>>()) {
                 Some((author, rkey)) => Target::Record(uri(author.as_str(), collection, rkey.as_str())),
-                None => Target::Record(uri(self.pick(&DIDS), collection, self.pick(&RKEYS))),
+                None => Target::Record(uri(self.did(), collection, self.rkey())),
             }
         } else {
-            Target::Account(did(self.pick(&DIDS)))
+            Target::Account(did(self.did()))
         };
         let (community, reason) = (self.community(), self.one_in(5).then(|| "spam".into()));
         self.record(author, rkey, Body::Action(Action { verb, target, community, created: Time::EPOCH, reason }));
@@ -204,12 +250,12 @@ impl Generator {
 
     /// The owner of most communities, or anybody.
     fn moderator(&mut self) -> &'static str {
-        if self.one_in(3) { DIDS[0] } else { self.pick(&DIDS) }
+        if self.one_in(3) { DIDS[0] } else { self.did() }
     }
 
     fn acceptance(&mut self) {
-        let (author, rkey) = (self.moderator(), self.pick(&RKEYS));
-        let (community, subject) = (self.community(), did(self.pick(&DIDS)));
+        let (author, rkey) = (self.moderator(), self.rkey());
+        let (community, subject) = (self.community(), did(self.did()));
         self.record(author, rkey, Body::Acceptance(Acceptance { community, subject, created: Time::EPOCH }));
     }
 
@@ -225,11 +271,16 @@ impl Generator {
     }
 
     fn account(&mut self) {
-        let (witnessed, did) = (self.time(), did(self.pick(&DIDS)));
+        let (witnessed, did) = (self.time(), did(self.did()));
         let time = if self.one_in(3) { self.time() } else { witnessed };
         let active = self.one_in(2);
         let status = if active { None } else { Some(self.pick(&["deleted", "takendown", "suspended"]).into()) };
         self.facts.push(Fact::Account(Account { witnessed, host: Host::new("test"), did, active, status, time }));
+        if self.narrow && !active {
+            // Whoever is gone may come back, and found the community again.
+            self.config_put();
+            self.config_put();
+        }
     }
 
     /// Another host tells again what one has told: earlier, later, or with the same time.

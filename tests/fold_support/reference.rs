@@ -159,11 +159,11 @@ impl Reference {
         let mut latest: Option<((i64, Tid, String), Verb)> = None;
         for (name, version) in self.live_of(Collection::Action) {
             let Body::Action(action) = &version.body else { continue };
-            let fits = match (action.verb, &action.target) {
-                (Verb::HidePost | Verb::UnhidePost, Target::Record(_)) => true,
-                (Verb::BlockUser | Verb::UnblockUser, Target::Account(_)) => true,
-                _ => false,
-            };
+            let fits = matches!(
+                (action.verb, &action.target),
+                (Verb::HidePost | Verb::UnhidePost, Target::Record(_))
+                    | (Verb::BlockUser | Verb::UnblockUser, Target::Account(_))
+            );
             let here = action.community.to_string() == uri_of(community);
             let order = (version.made(), version.rev, uri_of(name));
             if fits

@@ -36,6 +36,13 @@ pub struct Config {
     pub timeouts: Timeouts,
 }
 
+impl Config {
+    /// With the timeouts of [`limits`](crate::limits).
+    pub fn new(endpoints: Vec<Endpoint>, without_cursor: WithoutCursor) -> Self {
+        Self { endpoints, without_cursor, timeouts: Timeouts::default() }
+    }
+}
+
 /// Where to begin when there is no cursor: `--from`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WithoutCursor {
@@ -182,23 +189,23 @@ impl Plan {
     pub(super) fn next(&mut self, cursor: Option<Cursor>, now: Time) -> Next {
         self.learn(cursor);
         let known = &self.known[self.at];
-        let start = known.instead.unwrap_or_else(|| self.start(known, now));
+        let start = known.instead.unwrap_or_else(|| self.start(known));
         let (start, skips) = match start {
             Start::Cursor { value } if known.breaks >= STUCK_TRIES => (known.behind(value), true),
-            Start::Oldest { .. } if known.breaks >= STUCK_TRIES && known.is_v2() => (known.behind(0), true),
+            Start::Oldest if known.breaks >= STUCK_TRIES && known.is_v2() => (known.behind(0), true),
             start => (start, false),
         };
         Next { at: self.at, ask: Ask { start }, skips, now }
     }
 
-    fn start(&self, known: &Known, now: Time) -> Start {
+    fn start(&self, known: &Known) -> Start {
         match (&self.newest, &known.cursor, self.without_cursor) {
             (Some(newest), Some(own), _) if newest.time.micros_since(own.time) <= HOST_REWIND_MICROS => {
                 Start::Cursor { value: own.value }
             }
             (Some(newest), _, _) => Start::Time { at: newest.time.plus_micros(-HOST_REWIND_MICROS) },
             (None, _, WithoutCursor::Live) => Start::Live,
-            (None, _, WithoutCursor::Oldest) => Start::Oldest { now },
+            (None, _, WithoutCursor::Oldest) => Start::Oldest,
         }
     }
 
@@ -213,13 +220,13 @@ impl Plan {
         match outcome.kind {
             Kind::CursorTooOld { floor } => return self.refused(outcome, floor),
             Kind::Rewind => {
-                known.instead = Some(Start::Oldest { now: outcome.of.now });
+                known.instead = Some(Start::Oldest);
                 return After { wait: self.backoff(), gap: None };
             }
             Kind::Silent if known.is_deaf_to(outcome.of.ask.start) => {
                 known.silences += 1;
                 if known.silences >= DEAF_TRIES {
-                    known.instead = Some(Start::Oldest { now: outcome.of.now });
+                    known.instead = Some(Start::Oldest);
                 }
             }
             Kind::Protocol if !progress => known.breaks += 1,

@@ -6,32 +6,33 @@
 
 use serde_json::value::RawValue;
 
-use super::{Hashtags, json};
+use super::json;
 use crate::fact::{CommunityId, Post};
+use crate::filter::Tags;
 use crate::syntax::{Time, parse_datetime};
 
 /// The kind of a facet's feature that is a hashtag.
 const TAG_FEATURE: &str = "app.bsky.richtext.facet#tag";
 
 /// Reads a post. `found` is room to work in.
-pub(super) fn read(record: &RawValue, hashtags: &impl Hashtags, found: &mut Vec<u32>) -> Post {
-    let (mut text, mut facets, mut tags, mut created) = (None, None, None, None);
+pub(super) fn read(record: &RawValue, tags: &Tags, found: &mut Vec<u32>) -> Post {
+    let (mut text, mut facets, mut listed, mut created) = (None, None, None, None);
     json::fields(record, |key, value| match key {
         b"text" => text = Some(value),
         b"facets" => facets = Some(value),
-        b"tags" => tags = Some(value),
+        b"tags" => listed = Some(value),
         b"createdAt" => created = Some(value),
         _ => {}
     });
     found.clear();
     if let Some(text) = text.and_then(json::text) {
-        hashtags.in_text(&text, found);
+        tags.in_text(&text, found);
     }
     if let Some(facets) = facets {
-        for_each_tag_feature(facets, |tag| found.extend(hashtags.exact(tag)));
+        for_each_tag_feature(facets, |tag| found.extend(Tags::exact(tag)));
     }
-    if let Some(tags) = tags {
-        json::elements(tags, |tag| found.extend(json::text(tag).and_then(|tag| hashtags.exact(&tag))));
+    if let Some(listed) = listed {
+        json::elements(listed, |tag| found.extend(json::text(tag).and_then(|tag| Tags::exact(&tag))));
     }
     found.sort_unstable();
     found.dedup();

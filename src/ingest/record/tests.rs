@@ -1,4 +1,4 @@
-//! What the tests of records share: valid records, and a plain reading of "Tag in text".
+//! What the tests of records share: valid records, and short ways to read them.
 
 mod facts;
 mod hostile;
@@ -11,29 +11,6 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// The rule "Tag in text" read word by word, slowly.
-#[derive(Debug)]
-struct Plain;
-
-impl Hashtags for Plain {
-    fn in_text(&self, text: &str, out: &mut Vec<u32>) {
-        for (at, _) in text.match_indices("#atrarium_") {
-            let before = text[..at].chars().next_back();
-            let Some(tag) = text.get(at + 1..at + 18) else { continue };
-            let after = text[at + 18..].chars().next();
-            let word = |c: char| c.is_alphanumeric() || c == '_';
-            if before.is_none_or(|c| !word(c) && c != '/' && c != '#') && after.is_none_or(|c| !word(c)) {
-                out.extend(self.exact(tag));
-            }
-        }
-    }
-
-    fn exact(&self, tag: &str) -> Option<u32> {
-        let id = tag.strip_prefix("atrarium_")?;
-        crate::fact::CommunityId::parse(id).ok().map(|id| id.0)
-    }
-}
-
 const OWNER: &str = "did:plc:owner";
 const CONFIG_URI: &str = "at://did:plc:owner/net.atrarium.community.config/3kabc";
 const POST_URI: &str = "at://did:plc:author/app.bsky.feed.post/3lpost";
@@ -42,7 +19,7 @@ const FAMILY: &str = "👨‍👩‍👧‍👦";
 
 fn read_text(collection: Collection, record: &str) -> Result<Body, Refusal> {
     let raw: &RawValue = serde_json::from_str(record).expect("the test's record is JSON");
-    Records::new(Plain).body(collection, raw)
+    Records::new().body(collection, raw)
 }
 
 fn read(collection: Collection, record: &Value) -> Result<Body, Refusal> {

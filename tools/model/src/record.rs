@@ -240,10 +240,11 @@ fn action(value: &Value) -> Result<Action, Refused> {
 /// "`target` is a string or the object form `{uri,cid}`/`{did}`."
 fn target(value: &Value) -> Result<Target, Refused> {
     let word = match value {
-        Value::Object(object) => object.get("uri").or_else(|| object.get("did")).unwrap_or(&Value::Null),
-        other => other,
+        Value::Object(object) => {
+            object.get("uri").or_else(|| object.get("did")).and_then(Value::as_str).ok_or("normalise")?
+        }
+        other => other.as_str().ok_or("lexicon")?,
     };
-    let word = word.as_str().ok_or("normalise")?;
     if let Ok(did) = Did::parse(word) {
         return Ok(Target::Account(did));
     }
@@ -373,7 +374,8 @@ mod tests {
         assert_eq!(of("hide_post", json!("did:plc:a")), Err("target"));
         assert_eq!(of("block_user", json!(post)), Err("target"));
         assert_eq!(of("hide_post", json!("at://alice.example/app.bsky.feed.post/3l")), Err("target"));
-        assert_eq!(of("hide_post", json!(5)), Err("normalise"));
+        assert_eq!(of("hide_post", json!({"cid": "bafy"})), Err("normalise"));
+        assert_eq!(of("hide_post", json!(5)), Err("lexicon"));
         assert_eq!(of("shun", json!(post)), Err("lexicon"));
     }
 

@@ -163,14 +163,20 @@ impl Event {
                 line.field("seq", |line| line.seq(self.seq));
             }
             Kind::Named(name, value) => {
-                let mut fields: [(&str, &dyn Fn(&mut Line)); 3] = [
-                    ("did", &|line| line.string(&self.did)),
-                    (name, &|line| line.json(value)),
-                    ("seq", &|line| line.seq(self.seq)),
-                ];
-                fields.sort_by_key(|(key, _)| *key);
-                for (key, write) in fields {
-                    line.field(key, write);
+                // In the order of the alphabet: `account`, `did`, `identity`, `seq`, `sync`, `time`.
+                let before_did = *name < "did";
+                let before_seq = *name < "seq" && !before_did;
+                let inner = |line: &mut Line| line.field(name, |line| line.json(value));
+                if before_did {
+                    inner(line);
+                }
+                line.field("did", |line| line.string(&self.did));
+                if before_seq {
+                    inner(line);
+                }
+                line.field("seq", |line| line.seq(self.seq));
+                if !before_did && !before_seq {
+                    inner(line);
                 }
             }
             Kind::Verbatim(_) => {}

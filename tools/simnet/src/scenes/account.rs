@@ -15,10 +15,11 @@ pub(crate) fn scene(world: &mut World) -> Draft {
     }
     let repo = world.rng.usize(world.cast_from..world.repos.len());
     let is_owner = world.communities.iter().any(|it| it.owner == repo);
+    let stays = world.communities[super::config::ALWAYS_THERE].owner == repo;
     match words::weighted(&mut world.rng, &[25, 20, 12, 6, 8, 8, 20]) {
         0 => leaves(world, repo, "takendown", "account: taken down", 2),
         1 => leaves(world, repo, "deactivated", "account: deactivated", 1),
-        2 if !is_owner || world.one_in(4) => leaves(world, repo, "deleted", "account: deleted", 3),
+        2 if !stays && (!is_owner || world.one_in(4)) => leaves(world, repo, "deleted", "account: deleted", 3),
         3 => tie(world, repo),
         4 => older_state_later(world, repo),
         5 => {

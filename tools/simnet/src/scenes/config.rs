@@ -5,6 +5,9 @@ use crate::json::{Json, object, text};
 use crate::words;
 use crate::world::{CONFIG, Draft, Later, World};
 
+/// One community is never deleted nor moved, so that the smallest network has a feed.
+pub(super) const ALWAYS_THERE: usize = 0;
+
 /// A community begins.
 pub(crate) fn announce(world: &mut World, community: usize) -> Draft {
     let it = &mut world.communities[community];
@@ -56,8 +59,9 @@ pub(crate) fn scene(world: &mut World) -> Draft {
             write(world, community, Operation::Update).featuring("config: stage changed")
         }
         4 => write(world, community, Operation::Update).featuring("config: renamed"),
-        5 => return delete(world, community),
-        6 => return move_away(world, community),
+        5 if community != ALWAYS_THERE => return delete(world, community),
+        6 if community != ALWAYS_THERE => return move_away(world, community),
+        5 | 6 => write(world, community, Operation::Update).featuring("config: renamed"),
         _ => return claim_of_a_stranger(world, community),
     };
     if world.one_in(8) {

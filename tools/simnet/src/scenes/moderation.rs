@@ -155,7 +155,7 @@ fn write(world: &mut World, author: usize, operation: Operation, rkey: Key, told
 /// Somebody with authority, most of the time, accepts a member.
 pub(crate) fn accept(world: &mut World, community: usize, member: usize) -> Draft {
     let it = &world.communities[community];
-    let author = it.moderators.first().copied().filter(|_| member % 2 == 0).unwrap_or(it.owner);
+    let author = it.moderators.first().copied().filter(|_| member.is_multiple_of(2)).unwrap_or(it.owner);
     write_acceptance(world, community, author, member).featuring("acceptance")
 }
 

@@ -93,10 +93,11 @@ fn refuse(stream: &mut TcpStream, refusal: &Refusal) -> io::Result<()> {
         _ => "Service Unavailable",
     };
     let body = serde_json::json!({"error": refusal.error, "message": refusal.message}).to_string();
-    write!(
-        stream,
+    let answer = format!(
         "HTTP/1.1 {} {reason}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
         refusal.status,
         body.len()
-    )
+    );
+    // One write: many clients take for the body of a refused handshake what came together with its head.
+    stream.write_all(answer.as_bytes())
 }

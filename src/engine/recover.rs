@@ -1,0 +1,91 @@
+//! From a data directory to what it folds to.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::StartError;
+use crate::community::Fold;
+use crate::disk::Disk;
+use crate::fact::Batch;
+use crate::ingest::committer::Folded;
+use crate::ingest::sieve::Sieve;
+use crate::log::{self, Entry, Log, LogError, Options};
+use crate::view::{self, View};
+
+/// What long work tells of itself: bytes done, bytes in all.
+pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
+
+/// Locks, repairs and folds a data directory for writing. `rng` makes the salts of the log.
+///
+/// # Errors
+/// In use, not writable, corrupt.
+pub fn open(
+    disk: Arc<dyn Disk>,
+    dir: &Path,
+    rng: fastrand::Rng,
+    progress: Progress<'_>,
+) -> Result<(Log, Folded, View), StartError> {
+    let total = match log::size(&*disk, dir) {
+        Err(LogError::Missing { .. }) => 0,
+        size => size?,
+    };
+    let (mut folding, view) = Folding::new(total, progress);
+    let (log, recovered) = Log::open(disk, dir, Options::new(rng), &mut |entry| folding.take(&entry))?;
+    let folded = folding.finish();
+    if let Some(torn) = &recovered.torn {
+        let (file, bytes) = (torn.file.display(), torn.bytes);
+        tracing::warn!(%file, bytes, kept = ?torn.kept, "the log ended in a torn tail, which was cut off and kept aside");
+    }
+    tracing::info!(
+        batches = recovered.batches,
+        last_lsn = recovered.last_lsn,
+        case = recovered.case,
+        "the log is folded"
+    );
+    Ok((log, folded, view))
+}
+
+/// Folds what is durable, without a lock, beside a running writer.
+///
+/// # Errors
+/// No log there, or a corrupt one.
+pub fn read(disk: &dyn Disk, dir: &Path, progress: Progress<'_>) -> Result<(Folded, View), StartError> {
+    let (mut folding, view) = Folding::new(log::size(disk, dir)?, progress);
+    log::read(disk, dir, &mut |entry| folding.take(&entry))?;
+    Ok((folding.finish(), view))
+}
+
+/// A fold under way.
+struct Folding<'a> {
+    folded: Folded,
+    done: u64,
+    total: u64,
+    progress: Progress<'a>,
+}
+
+impl<'a> Folding<'a> {
+    fn new(total: u64, progress: Progress<'a>) -> (Self, View) {
+        let (writer, view) = view::new();
+        (Self { folded: Folded::new(writer), done: 0, total, progress }, view)
+    }
+
+    fn take(&mut self, entry: &Entry<'_>) -> Result<(), String> {
+        let batch = Batch::decode(entry.version, entry.payload).map_err(|error| error.to_string())?;
+        self.folded.apply(&batch.facts);
+        self.done += entry.payload.len() as u64;
+        (self.progress)(self.done, self.total);
+        Ok(())
+    }
+
+    fn finish(mut self) -> Folded {
+        self.folded.publish();
+        self.folded
+    }
+}
+
+/// Lets a new sieve know every post that the fold knows.
+pub fn seed(sieve: &mut Sieve, fold: &Fold) {
+    for (did, rkey, time) in fold.known_posts() {
+        sieve.seed(did, &rkey, time);
+    }
+}

@@ -1,0 +1,329 @@
+//! The running engine: starts every thread, and waits for their end.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use super::status::{Board, resume_now};
+use super::threads::{Ended, Threads};
+use super::{StartError, recover, seeded};
+use crate::clock::{Clock, Now};
+use crate::disk::{self, RealDisk};
+use crate::ingest::committer::{self, Committer, Folded};
+use crate::ingest::lanes::{self, Lanes, Parcel};
+use crate::ingest::reader::{self, Reader, WithoutCursor};
+use crate::ingest::sieve::Sieve;
+use crate::ingest::worker::{Parser, Product, Worker};
+use crate::limits::{FACT_RING_SLOTS, FRAME_RING_SLOTS, STOP_TIMEOUT_MILLIS};
+use crate::log::Log;
+use crate::ring::{self, Consumer, Producer, Signal};
+use crate::serve::{self, Admin, Listeners, ServeConfig, Site, Stop};
+use crate::syntax::Did;
+use crate::telemetry::Telemetry;
+use crate::view::View;
+use crate::wire::endpoint::Endpoint;
+
+/// What an operator decides. Every value is complete: defaults belong to the command line.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Hosts of the stream, tried in turn; at least one.
+    pub upstreams: Vec<Endpoint>,
+    /// Where the log lies.
+    pub data_dir: PathBuf,
+    /// Where readers are answered.
+    pub listen: SocketAddr,
+    /// Where operators are answered.
+    pub admin_listen: SocketAddr,
+    /// How the network reaches this server.
+    pub public_url: Option<String>,
+    /// The account that publishes the feeds.
+    pub publisher_did: Option<Did>,
+    /// Where to begin without a cursor.
+    pub from: From,
+    /// Threads that parse.
+    pub workers: usize,
+    /// Threads that answer readers.
+    pub http_threads: usize,
+    /// Pin each thread to a processor.
+    pub pin: bool,
+}
+
+/// Where the stream is read from when the log holds no cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum From {
+    /// What comes from now on.
+    Live,
+    /// The oldest that the host still has.
+    Oldest,
+}
+
+/// Why the engine ended by itself.
+#[derive(Debug, thiserror::Error)]
+#[error("the {thread} thread ended: {why}; the log keeps all that was shown, start again to go on")]
+pub struct RunError {
+    /// Which thread.
+    pub thread: String,
+    /// Why.
+    pub why: String,
+}
+
+/// An engine that runs.
+pub struct Engine {
+    http_addr: SocketAddr,
+    admin_addr: SocketAddr,
+    stops: Stops,
+    threads: Threads,
+    ends: Receiver<Ended>,
+    clock: Clock,
+}
+
+/// Every button that must be pressed for the engine to stop.
+#[derive(Clone)]
+pub struct Stops {
+    listeners: Stop,
+    reader: reader::Stop,
+}
+
+impl Stops {
+    /// Stops the reader, and with it workers and committer, and the listeners. Returns at once.
+    pub fn stop(&self) {
+        self.reader.stop();
+        self.listeners.stop();
+    }
+}
+
+/// The rings of one engine, by their ends.
+struct Rings {
+    to_workers: Vec<Producer<Parcel>>,
+    workers: Vec<(Consumer<Parcel>, Arc<Signal>, Producer<Product>)>,
+    to_committer: Vec<Consumer<Product>>,
+    committer_signal: Arc<Signal>,
+}
+
+impl Rings {
+    fn new(workers: usize) -> Self {
+        let committer_signal = Signal::new();
+        let mut rings =
+            Self { to_workers: Vec::new(), workers: Vec::new(), to_committer: Vec::new(), committer_signal };
+        for _ in 0..workers {
+            let signal = Signal::new();
+            let (frames_in, frames_out) = ring::channel(FRAME_RING_SLOTS, &signal);
+            let (facts_in, facts_out) = ring::channel(FACT_RING_SLOTS, &rings.committer_signal);
+            rings.to_workers.push(frames_in);
+            rings.workers.push((frames_out, signal, facts_in));
+            rings.to_committer.push(facts_out);
+        }
+        rings
+    }
+}
+
+/// What several threads share.
+struct Common {
+    clock: Clock,
+    now: Arc<Now>,
+    telemetry: Arc<Telemetry>,
+}
+
+impl Engine {
+    /// Binds the listeners, recovers the log, starts every thread.
+    ///
+    /// `progress` is told of the recovery: bytes done, bytes in all.
+    ///
+    /// # Errors
+    /// A port in use, a data directory in use or not writable, a corrupt log.
+    pub fn start(config: Config, clock: Clock, progress: recover::Progress<'_>) -> Result<Self, StartError> {
+        let listeners = Listeners::bind(config.listen, config.http_threads, config.admin_listen)?;
+        let (http_addr, admin_addr) = (listeners.http_addr(), listeners.admin_addr());
+        let telemetry = Arc::new(Telemetry::default());
+        let (log, folded, view) = recover::open(Arc::new(RealDisk), &config.data_dir, seeded(&clock), progress)?;
+        let common = Common { now: Arc::new(Now::new(clock.clone())), clock, telemetry };
+        resume_now(&common.now, &common.telemetry, &folded.fold);
+        let rings = Rings::new(config.workers);
+        let monitors = rings.to_workers.iter().map(Producer::monitor).collect();
+        let board = Board::new(
+            Arc::clone(&common.telemetry),
+            common.clock.clone(),
+            Arc::clone(&common.now),
+            monitors,
+            disk::resident_bytes,
+        );
+        let clock = common.clock.clone();
+        let (mut threads, ends) = Threads::new(config.pin);
+        let reader = new_reader(&config, &common, &folded, rings.to_workers, &board)?;
+        let stops = Stops { listeners: Stop::new(), reader: reader.stop_handle() };
+        let engine = |threads| Self { http_addr, admin_addr, stops: stops.clone(), threads, ends, clock };
+        let started = start_listeners(&mut threads, listeners, &config, &common, view, &board, &stops.listeners)
+            .and_then(|()| start_workers(&mut threads, rings.workers, &common))
+            .and_then(|()| {
+                let rings = (rings.to_committer, rings.committer_signal);
+                start_committer(&mut threads, log, folded, rings, &common, board)
+            })
+            .and_then(|()| {
+                threads.start("reader", move || {
+                    reader.run();
+                    Ok(())
+                })
+            });
+        if let Err(error) = started {
+            stops.stop();
+            return Err(error);
+        }
+        Ok(engine(threads))
+    }
+
+    /// Where readers are answered, with the port that was chosen.
+    pub fn http_addr(&self) -> SocketAddr {
+        self.http_addr
+    }
+
+    /// Where operators are answered, with the port that was chosen.
+    pub fn admin_addr(&self) -> SocketAddr {
+        self.admin_addr
+    }
+
+    /// What stops this engine, from any thread.
+    pub fn stops(&self) -> Stops {
+        self.stops.clone()
+    }
+
+    /// Waits until the engine has been stopped, or has failed. `stop_asked` is asked a few times a second whether to
+    /// stop now.
+    ///
+    /// # Errors
+    /// The first thread that ended although nobody had stopped it, or one that did not end in time.
+    pub fn join(self, stop_asked: impl Fn() -> bool) -> Result<(), RunError> {
+        let mut running = self.threads.count();
+        let mut first: Option<RunError> = None;
+        let mut stopped_at = None;
+        while running > 0 {
+            if stopped_at.is_none() && (stop_asked() || self.stops.listeners.is_stopped()) {
+                self.stops.stop();
+                stopped_at = Some(self.clock.monotonic());
+            }
+            let waited = stopped_at.map(|at| self.clock.monotonic().saturating_sub(at)).unwrap_or_default();
+            match self.ends.recv_timeout(JOIN_POLL) {
+                Ok(ended) => {
+                    running -= 1;
+                    first = first.or_else(|| ended.failure(stopped_at.is_some()));
+                    self.stops.stop();
+                }
+                Err(_) if waited > STOP_TIMEOUT => {
+                    let why = format!("{running} threads did not end within {STOP_TIMEOUT_MILLIS} ms of being stopped");
+                    return Err(first.unwrap_or(RunError { thread: "engine".to_owned(), why }));
+                }
+                Err(_) => {}
+            }
+        }
+        first.map_or(Ok(()), Err)
+    }
+}
+
+impl Ended {
+    /// What was wrong with this end, if anything.
+    fn failure(self, wanted: bool) -> Option<RunError> {
+        match self.result {
+            Err(why) => Some(RunError { thread: self.name, why }),
+            Ok(()) if wanted => None,
+            Ok(()) => Some(RunError { thread: self.name, why: "nobody had stopped it".to_owned() }),
+        }
+    }
+}
+
+const STOP_TIMEOUT: Duration = Duration::from_millis(STOP_TIMEOUT_MILLIS);
+/// How often a waiting engine asks whether it is to stop.
+const JOIN_POLL: Duration = Duration::from_millis(50);
+
+fn new_reader(
+    config: &Config,
+    common: &Common,
+    folded: &Folded,
+    rings: Vec<Producer<Parcel>>,
+    board: &Board,
+) -> Result<Reader<Lanes>, StartError> {
+    let mut sieve = Sieve::new(config.workers, Arc::clone(&common.telemetry), false);
+    recover::seed(&mut sieve, &folded.fold);
+    let lanes = Lanes::new(lanes::Parts {
+        sieve,
+        rings,
+        clock: common.clock.clone(),
+        now: Arc::clone(&common.now),
+        telemetry: Arc::clone(&common.telemetry),
+        resume: folded.fold.cursor().cloned(),
+        hooks: Box::new(board.clone()),
+    });
+    let without_cursor = match config.from {
+        From::Live => WithoutCursor::Live,
+        From::Oldest => WithoutCursor::Oldest,
+    };
+    let settings = reader::Config::new(config.upstreams.clone(), without_cursor);
+    Reader::new(settings, lanes, common.clock.clone(), seeded(&common.clock))
+        .map_err(|error| StartError::Config(format!("cannot start the reader: {error}")))
+}
+
+fn start_listeners(
+    threads: &mut Threads,
+    listeners: Listeners,
+    config: &Config,
+    common: &Common,
+    view: View,
+    board: &Board,
+    stop: &Stop,
+) -> Result<(), StartError> {
+    let identity = ServeConfig {
+        public_url: config.public_url.clone(),
+        service_did: None,
+        publisher_did: config.publisher_did.clone(),
+    };
+    let identity =
+        identity.resolve(listeners.http_addr().port()).map_err(|error| StartError::Config(error.to_string()))?;
+    let (now, clock, telemetry) = (Arc::clone(&common.now), common.clock.clone(), Arc::clone(&common.telemetry));
+    let site = Arc::new(Site::new(view, identity, now, clock.clone(), Arc::clone(&telemetry)));
+    let admin = Arc::new(Admin::new(Arc::new(board.clone()), clock, telemetry));
+    for (at, socket) in listeners.http.into_iter().enumerate() {
+        let (site, stop) = (Arc::clone(&site), stop.clone());
+        threads.start(&format!("http-{at}"), move || {
+            serve::run_http(socket, site, &stop).map_err(|error| error.to_string())
+        })?;
+    }
+    let stop = stop.clone();
+    threads.start("admin", move || serve::run_admin(listeners.admin, admin, &stop).map_err(|error| error.to_string()))
+}
+
+fn start_workers(
+    threads: &mut Threads,
+    rings: Vec<(Consumer<Parcel>, Arc<Signal>, Producer<Product>)>,
+    common: &Common,
+) -> Result<(), StartError> {
+    for (at, (frames, signal, products)) in rings.into_iter().enumerate() {
+        let parser = Parser::new(Some(common.clock.clone()), Arc::clone(&common.telemetry));
+        let worker = Worker::new(parser, frames, signal, products);
+        threads.start(&format!("worker-{at}"), move || {
+            worker.run();
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+fn start_committer(
+    threads: &mut Threads,
+    log: Log,
+    folded: Folded,
+    (rings, signal): (Vec<Consumer<Product>>, Arc<Signal>),
+    common: &Common,
+    board: Board,
+) -> Result<(), StartError> {
+    let committer = Committer::new(committer::Parts {
+        log,
+        folded,
+        rings,
+        signal,
+        clock: common.clock.clone(),
+        now: Arc::clone(&common.now),
+        telemetry: Arc::clone(&common.telemetry),
+        observe: Box::new(move |fold| board.observe(fold)),
+    });
+    threads.start("committer", move || committer.run().map_err(|error| error.to_string()))
+}

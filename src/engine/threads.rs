@@ -1,0 +1,83 @@
+//! Starting threads, and hearing when they end.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use super::StartError;
+
+/// The end of one thread.
+#[derive(Debug)]
+pub struct Ended {
+    /// Which.
+    pub name: String,
+    /// How.
+    pub result: Result<(), String>,
+}
+
+/// Threads that report their end.
+pub struct Threads {
+    ends: mpsc::Sender<Ended>,
+    handles: Vec<JoinHandle<()>>,
+    /// The next processor to pin a thread to, where threads are pinned.
+    processor: Option<usize>,
+}
+
+impl Threads {
+    /// No threads yet; `pin` gives each new one a processor of its own, in turn.
+    pub fn new(pin: bool) -> (Self, mpsc::Receiver<Ended>) {
+        let (ends, receiver) = mpsc::channel();
+        (Self { ends, handles: Vec::new(), processor: pin.then_some(0) }, receiver)
+    }
+
+    /// Starts a thread. A panic in it is an end like another, with the panic's message.
+    ///
+    /// # Errors
+    /// The operating system has no thread to give.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    pub fn start(
+        &mut self,
+        name: &str,
+        work: impl FnOnce() -> Result<(), String> + Send + 'static,
+    ) -> Result<(), StartError> {
+        let ends = self.ends.clone();
+        let own_name = name.to_owned();
+        let processor = self.processor;
+        self.processor = processor.map(|at| at + 1);
+        let body = move || {
+            if let Some(at) = processor {
+                pin_to(at, &own_name);
+            }
+            let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(panic_message(&*panic)));
+            // Nobody listens any more only when the engine itself is gone.
+            let _ = ends.send(Ended { name: own_name, result });
+        };
+        let handle = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(body)
+            .map_err(|error| StartError::Thread { name: name.to_owned(), error })?;
+        self.handles.push(handle);
+        Ok(())
+    }
+
+    /// How many were started.
+    pub fn count(&self) -> usize {
+        self.handles.len()
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    format!("panicked: {text}")
+}
+
+/// Pins the calling thread. Where that fails it runs unpinned, and says so.
+fn pin_to(at: usize, name: &str) {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut set = rustix::thread::CpuSet::new();
+    set.set(at % processors);
+    if let Err(error) = rustix::thread::sched_setaffinity(None, &set) {
+        tracing::warn!(thread = name, %error, "cannot pin the thread to a processor");
+    }
+}

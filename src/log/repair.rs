@@ -1,0 +1,295 @@
+//! Opening a log: judge every segment, replay what it holds, repair the end, and make certain what is there.
+//!
+//! In: a locked directory. Out: the place to append at. What the table refuses is refused before anything is changed;
+//! everything that is changed is changed by one rename, so a crash in the middle is a crash before or after it, and
+//! opening again ends in the same log.
+//!
+//! Why the end is copied: after a failed sync the page cache may go on showing what the disk never got, and a later sync of
+//! the same file may say yes to it. Bytes that were written anew, into a new file, and synced there are certain. The
+//! copy also has a new salt. So what was cut off, and may come back from reused space, can never be taken for a record.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::record::{Head, Kind};
+use super::recovery::{Action, Place};
+use super::segment::{self, HEADER_BYTES, Header, Segment};
+use super::walk::{End, Walk, survey};
+use super::{Each, FIRST_LSN, LogError, Lsn};
+use crate::disk::{Disk, DiskFile, Mode};
+use crate::limits::LOG_READ_BYTES;
+
+/// What opening has found and done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    /// LSN of the first batch in the log; where there is none yet, the LSN it will have.
+    pub first_lsn: Lsn,
+    /// LSN of the last batch; 0 where there is none. All of them are durable.
+    pub last_lsn: Lsn,
+    /// How many batches were replayed.
+    pub batches: u64,
+    /// The row of the recovery table that the last segment met; `fresh` where there was no segment.
+    pub case: &'static str,
+    /// How many batches at the end no mark vouched for: they were copied and synced.
+    pub made_certain: u64,
+    /// The tail that was cut off, where there was one.
+    pub torn: Option<TornTail>,
+}
+
+/// What was cut off the end of the log: an append that a crash has interrupted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TornTail {
+    /// The segment.
+    pub file: PathBuf,
+    /// Where the tail began, in bytes.
+    pub offset: u64,
+    /// The LSN that should have stood there.
+    pub lsn: Lsn,
+    /// How long it was, in bytes.
+    pub bytes: u64,
+    /// Where it is kept; `None` where it was nothing but zeros.
+    pub kept: Option<PathBuf>,
+}
+
+/// The segment that grows.
+#[derive(Debug)]
+pub(super) struct Growing {
+    pub segment: Segment,
+    pub file: Box<dyn DiskFile>,
+    pub salt: u32,
+    /// Where the next record goes, in bytes.
+    pub end: u64,
+}
+
+/// All that the writer needs to know of what is there.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub growing: Growing,
+    /// Segments before it.
+    pub sealed: u64,
+    /// Their bytes.
+    pub sealed_bytes: u64,
+    pub recovered: Recovered,
+}
+
+/// Opens the log in `log_dir`, which nobody else writes to.
+pub(super) fn open(
+    disk: &dyn Disk,
+    log_dir: &Path,
+    rng: &mut fastrand::Rng,
+    each: Each<'_>,
+) -> Result<Opened, LogError> {
+    let segments = segment::list(disk, log_dir).map_err(|error| LogError::read(log_dir, 0, error))?;
+    let mut repair = Repair { disk, log_dir, rng, torn: None, made_certain: 0 };
+    let (mut next, mut batches, mut sealed_bytes) = (FIRST_LSN, 0, 0);
+    let (mut growing, mut label) = (None, "fresh");
+    for (at, segment) in segments.iter().enumerate() {
+        let place = if at + 1 == segments.len() { Place::Last } else { Place::Sealed };
+        let (walk, judgement) = survey(disk, segment, place, next, each)?;
+        label = judgement.case.label;
+        let (action, end) = judgement.accept(&segment.path)?;
+        if let Some(walk) = &walk {
+            next = walk.next;
+            batches += walk.batches;
+        }
+        if action == Action::Next {
+            sealed_bytes += end.offset;
+        } else {
+            growing = Some(repair.last(segment, walk, action, &end)?);
+        }
+    }
+    let growing = match growing {
+        Some(growing) => growing,
+        None => repair.create(next)?,
+    };
+    segment::remove_repairs(disk, log_dir).map_err(|source| LogError::write(log_dir, 0, source))?;
+    let Repair { torn, made_certain, .. } = repair;
+    let recovered = Recovered { first_lsn: FIRST_LSN, last_lsn: next - 1, batches, case: label, made_certain, torn };
+    Ok(Opened { growing, sealed: segments.len().saturating_sub(1) as u64, sealed_bytes, recovered })
+}
+
+/// What is done to the last segment.
+struct Repair<'a> {
+    disk: &'a dyn Disk,
+    log_dir: &'a Path,
+    rng: &'a mut fastrand::Rng,
+    torn: Option<TornTail>,
+    made_certain: u64,
+}
+
+impl Repair<'_> {
+    fn last(&mut self, segment: &Segment, walk: Option<Walk>, action: Action, end: &End) -> Result<Growing, LogError> {
+        let Some(mut walk) = walk else {
+            self.set_aside(segment, end)?;
+            return self.create(segment.first);
+        };
+        match action {
+            Action::Append => return self.append_to(segment, &mut walk, end),
+            Action::CopyWithoutTail => self.keep_tail(segment, &mut walk, end)?,
+            Action::CopyWithoutZeros => self.torn = Some(torn_tail(segment, &mut walk, end, None)?),
+            _ => {}
+        }
+        self.copy(segment, walk, end)
+    }
+
+    /// A segment that ends as it should: it is gone on with.
+    ///
+    /// A mark says that the batches before it are on the disk, not that the mark itself is. If its own sync has failed, the
+    /// page cache shows a mark that the disk never got, and a hole would stand before the next batch. So the marks behind
+    /// the last batch are written once more: the next sync writes them out.
+    fn append_to(&self, segment: &Segment, walk: &mut Walk, end: &End) -> Result<Growing, LogError> {
+        let path = &segment.path;
+        let mut marks = Vec::new();
+        walk.copy_rest(walk.batches_end, &mut |bytes| {
+            marks.extend_from_slice(bytes);
+            Ok(())
+        })?;
+        let written = self.disk.open(path, Mode::Write).and_then(|mut file| {
+            file.write_all_at(walk.batches_end, &marks)?;
+            Ok(file)
+        });
+        let file = written.map_err(|source| LogError::write(path, marks.len(), source))?;
+        self.sync_dir()?;
+        Ok(Growing { segment: segment.clone(), file, salt: walk.salt, end: end.offset })
+    }
+
+    /// Creates the segment that begins with `first`.
+    fn create(&mut self, first: Lsn) -> Result<Growing, LogError> {
+        let segment = Segment::new(self.log_dir, first);
+        let salt = new_salt(self.rng, 0);
+        let file = segment::create(self.disk, &segment, salt)?;
+        Ok(Growing { segment, file, salt, end: HEADER_BYTES as u64 })
+    }
+
+    /// Gives a segment that has no whole header another name.
+    fn set_aside(&mut self, segment: &Segment, end: &End) -> Result<(), LogError> {
+        let kept = segment.torn_path(0);
+        let file = self.disk.open(&segment.path, Mode::Read);
+        let bytes = file.and_then(|file| file.size()).map_err(|error| LogError::read(&segment.path, 0, error))?;
+        self.disk.rename(&segment.path, &kept).map_err(|source| LogError::write(&kept, 0, source))?;
+        self.sync_dir()?;
+        self.torn = Some(TornTail { file: segment.path.clone(), offset: 0, lsn: end.lsn, bytes, kept: Some(kept) });
+        Ok(())
+    }
+
+    /// Copies the tail into a file of its own.
+    fn keep_tail(&mut self, segment: &Segment, walk: &mut Walk, end: &End) -> Result<(), LogError> {
+        let kept = segment.torn_path(end.offset);
+        let mut copy = Copy::create(self.disk, &kept)?;
+        let copied = walk.copy_rest(end.offset, &mut |bytes| copy.put(bytes));
+        self.finish(copy, copied)?;
+        self.sync_dir()?;
+        self.torn = Some(torn_tail(segment, walk, end, Some(kept))?);
+        Ok(())
+    }
+
+    /// Puts a copy of all that is good, with a new salt, in the segment's place.
+    fn copy(&mut self, segment: &Segment, mut walk: Walk, end: &End) -> Result<Growing, LogError> {
+        self.made_certain = walk.next - 1 - walk.durable;
+        let salt = new_salt(self.rng, walk.salt);
+        let path = segment.repair_path();
+        let mut copy = Copy::create(self.disk, &path)?;
+        let copied = copy.put_all(segment, &mut walk, end, salt);
+        let mut copy = self.finish(copy, copied)?;
+        self.disk.rename(&path, &segment.path).map_err(|source| LogError::write(&segment.path, 0, source))?;
+        self.sync_dir()?;
+        // Only now is it true that all of this is on the disk, under this name. A crash before here: it is copied again.
+        copy.stop(salt, end.lsn - 1)?;
+        Ok(Growing { segment: segment.clone(), file: copy.file, salt, end: copy.written })
+    }
+
+    /// Writes out and syncs a copy. Where there was no room, it is removed: it would only be in the way.
+    fn finish(&self, mut copy: Copy, copied: Result<(), LogError>) -> Result<Copy, LogError> {
+        match copied.and_then(|()| copy.sync()) {
+            Err(error @ LogError::NoSpace { .. }) => {
+                self.disk.remove(&copy.path).map_err(|source| LogError::write(&copy.path, 0, source))?;
+                Err(error)
+            }
+            done => done.map(|()| copy),
+        }
+    }
+
+    fn sync_dir(&self) -> Result<(), LogError> {
+        self.disk.sync_dir(self.log_dir).map_err(|source| LogError::sync(self.log_dir, source))
+    }
+}
+
+/// A salt that no record of the segment before has, and that is not zero: zeros must be no record.
+pub(super) fn new_salt(rng: &mut fastrand::Rng, before: u32) -> u32 {
+    loop {
+        match rng.u32(1..) {
+            salt if salt != before => return salt,
+            _ => {}
+        }
+    }
+}
+
+fn torn_tail(segment: &Segment, walk: &mut Walk, end: &End, kept: Option<PathBuf>) -> Result<TornTail, LogError> {
+    let mut bytes = 0;
+    walk.copy_rest(end.offset, &mut |piece| {
+        bytes += piece.len() as u64;
+        Ok(())
+    })?;
+    Ok(TornTail { file: segment.path.clone(), offset: end.offset, lsn: end.lsn, bytes, kept })
+}
+
+/// A file that is being written from its start.
+struct Copy {
+    path: PathBuf,
+    file: Box<dyn DiskFile>,
+    buffer: Vec<u8>,
+    written: u64,
+}
+
+impl Copy {
+    fn create(disk: &dyn Disk, path: &Path) -> Result<Self, LogError> {
+        let file = disk.open(path, Mode::Replace).map_err(|source| LogError::write(path, 0, source))?;
+        Ok(Self { path: path.to_owned(), file, buffer: Vec::new(), written: 0 })
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), LogError> {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() < LOG_READ_BYTES { Ok(()) } else { self.write_out() }
+    }
+
+    /// The header, and every batch up to `end`.
+    fn put_all(&mut self, segment: &Segment, walk: &mut Walk, end: &End, salt: u32) -> Result<(), LogError> {
+        self.put(&Header { first: segment.first, salt }.encode())?;
+        let mut encoded = Vec::new();
+        walk.rewind();
+        walk.judge(Place::Last, &mut |record| {
+            if record.kind == Kind::Batch {
+                encoded.clear();
+                let head = Head::batch(salt, record.lsn, record.durable, record.version);
+                head.encode(record.payload, &mut encoded);
+                self.put(&encoded)?;
+            }
+            Ok(())
+        })?;
+        if (walk.at, walk.next) != (end.offset, end.lsn) {
+            let error = io::Error::other("two readings differ");
+            return Err(LogError::read(&segment.path, walk.at, error));
+        }
+        Ok(())
+    }
+
+    /// Says that everything up to `last` is certain.
+    fn stop(&mut self, salt: u32, last: Lsn) -> Result<(), LogError> {
+        Head::mark(Kind::Stop, salt, last, last).encode(&[], &mut self.buffer);
+        self.sync()
+    }
+
+    fn write_out(&mut self) -> Result<(), LogError> {
+        let len = self.buffer.len();
+        let done = self.file.write_all_at(self.written, &self.buffer);
+        done.map_err(|source| LogError::write(&self.path, len, source))?;
+        self.written += len as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), LogError> {
+        self.write_out()?;
+        self.file.sync_data().map_err(|source| LogError::sync(&self.path, source))
+    }
+}
