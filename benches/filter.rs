@@ -138,7 +138,7 @@ fn frames() -> Vec<Vec<u8>> {
 
 /// A like, or every ninth time a post.
 fn made_frame(number: usize) -> Vec<u8> {
-    let (collection, record) = if number % 9 == 0 {
+    let (collection, record) = if number.is_multiple_of(9) {
         ("app.bsky.feed.post", format!(r#"{{"$type":"app.bsky.feed.post","text":"{}"}}"#, "lorem ipsum ".repeat(20)))
     } else {
         let subject = r#"{"cid":"bafyreiftot7eltsc3f6g4qktykmbv6jcmdmhcx5osscan6jpdxkpqcmcza","uri":"at://did:plc:r2zybk6op3ymzpz6jhqpkoy5/app.bsky.feed.post/3mpsjbtci2c2o"}"#;
