@@ -30,7 +30,8 @@ fn main() {
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_millis(1500))
         .sample_size(20)
-        .without_plots();
+        .without_plots()
+        .configure_from_args();
     let table = looks(&mut criterion, &frames);
     fingerprints(&mut criterion);
     print_ratios(&table);

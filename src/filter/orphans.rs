@@ -75,6 +75,8 @@ impl Orphans {
     /// Remembers one. The number of those that had to be given up early, for want of room.
     pub fn remember(&mut self, fingerprint: Fingerprint, orphan: Orphan) -> u64 {
         self.latest = self.latest.max(orphan.witnessed);
+        // First, so that one whose time is over does not stand in the way of a lesser one.
+        self.give_up_old();
         let known = self.entries.get_mut(&fingerprint);
         match known {
             Some(known) if rank(&known.orphan) == rank(&orphan) => {
@@ -86,7 +88,6 @@ impl Orphans {
                 self.queue.push_back((fingerprint, orphan.witnessed));
             }
         }
-        self.give_up_old();
         self.give_up_excess()
     }
 
@@ -181,6 +182,14 @@ mod tests {
         orphans.remember(post(1), orphan(2, Deleted, 7000));
         orphans.remember(post(2), orphan(1, Deleted, 14_000));
         assert_eq!(orphans.take(post(1)), Some(orphan(2, Deleted, 7000)));
+    }
+
+    #[test]
+    fn a_greater_rev_whose_time_is_over_makes_way() {
+        let mut orphans = Orphans::new();
+        orphans.remember(post(1), orphan(2, Deleted, 0));
+        orphans.remember(post(1), orphan(1, Updated, 7201));
+        assert_eq!(orphans.take(post(1)), Some(orphan(1, Updated, 7201)));
     }
 
     #[test]
