@@ -7,7 +7,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use super::status::{Board, resume_now};
-use super::threads::{Ended, Threads};
+use super::threads::{Ended, Threads, raise_open_files};
 use super::{StartError, recover, seeded};
 use crate::clock::{Clock, Now};
 use crate::disk::{self, RealDisk};
@@ -134,6 +134,7 @@ impl Engine {
     /// # Errors
     /// A port in use, a data directory in use or not writable, a corrupt log.
     pub fn start(config: Config, clock: Clock, progress: recover::Progress<'_>) -> Result<Self, StartError> {
+        raise_open_files();
         let listeners = Listeners::bind(config.listen, config.http_threads, config.admin_listen)?;
         let (http_addr, admin_addr) = (listeners.http_addr(), listeners.admin_addr());
         let telemetry = Arc::new(Telemetry::default());

@@ -72,6 +72,19 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     format!("panicked: {text}")
 }
 
+/// Lets the process hold as many open files as the system allows it: each reader's connection is one.
+pub fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return;
+    }
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, current = limit.current, "cannot raise the limit of open files");
+    }
+}
+
 /// Pins the calling thread. Where that fails it runs unpinned, and says so.
 fn pin_to(at: usize, name: &str) {
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

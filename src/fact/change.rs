@@ -6,13 +6,30 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::syntax::{Did, RecordKey, RecordUri, SyntaxError, compare_repositories};
 
 /// A community's id: the number behind the 8 hex digits of its hashtag, which are also the rkey of its feed.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CommunityId(pub u32);
+
+/// As the number where machines read, as 8 hex digits where people do.
+impl Serialize for CommunityId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { serializer.serialize_u32(self.0) }
+    }
+}
+
+impl<'de> Deserialize<'de> for CommunityId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+            return Self::parse(&text).map_err(serde::de::Error::custom);
+        }
+        u32::deserialize(deserializer).map(Self)
+    }
+}
 
 impl CommunityId {
     /// Parses exactly 8 lower-case hex digits.

@@ -289,6 +289,9 @@ impl Committer {
         self.telemetry.durable_lsn.set(gauge(status.durable_lsn));
         self.telemetry.segments.set(gauge(status.segments));
         self.telemetry.log_bytes.set(gauge(status.bytes));
+        let stats = self.folded.fold.stats();
+        self.telemetry.communities.set(gauge(stats.communities as u64));
+        self.telemetry.posts.set(gauge(stats.in_rings as u64));
         (self.observe)(&self.folded.fold);
     }
 }

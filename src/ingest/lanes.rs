@@ -231,7 +231,11 @@ impl Sink for Lanes {
     }
 
     fn ready(&mut self) -> bool {
-        self.lanes.iter_mut().fold(true, |all, lane| lane.flush() && all)
+        let mut is_ready = true;
+        for lane in &mut self.lanes {
+            is_ready &= lane.flush();
+        }
+        is_ready
     }
 
     fn resume(&self) -> Option<Cursor> {

@@ -113,15 +113,19 @@ impl std::str::FromStr for Tid {
     }
 }
 
-/// As the number: a TID in the log costs eight bytes, not fourteen.
+/// As the number where machines read: a TID in the log costs eight bytes, not fourteen. As its text where people do.
 impl Serialize for Tid {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u64(self.0)
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { serializer.serialize_u64(self.0) }
     }
 }
 
 impl<'de> Deserialize<'de> for Tid {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+            return Self::parse(&text).map_err(serde::de::Error::custom);
+        }
         u64::deserialize(deserializer).map(Self)
     }
 }

@@ -27,7 +27,7 @@ fn end(plan: &mut Plan, of: Next, kind: Kind, cursor: Option<&Cursor>) -> After 
 #[test]
 fn without_a_cursor_the_operator_says_where_to_begin() {
     assert_eq!(plan(&["ws://a"], WithoutCursor::Live).next(None, NOW).ask.start, Start::Live);
-    assert_eq!(v2(&["ws://a"]).next(None, NOW).ask.start, Start::Oldest { now: NOW });
+    assert_eq!(v2(&["ws://a"]).next(None, NOW).ask.start, Start::Oldest);
     let cursor = at("a", Dialect::V2, 7, 0);
     assert_eq!(start(&mut plan(&["ws://a"], WithoutCursor::Live), &cursor), Start::Cursor { value: 7 });
 }
@@ -156,12 +156,12 @@ fn a_host_that_does_not_know_moments_is_asked_for_its_oldest() {
         assert!(matches!(next.ask.start, Start::Time { .. }));
         end(&mut plan, next, Kind::Silent, Some(&cursor));
     }
-    assert_eq!(start(&mut plan, &cursor), Start::Oldest { now: NOW });
+    assert_eq!(start(&mut plan, &cursor), Start::Oldest);
     let mut plan = v2(&["ws://a", "ws://c"]);
     let next = plan.next(Some(cursor.clone()), NOW);
     end(&mut plan, next, Kind::Rewind, Some(&cursor));
     let next = plan.next(Some(cursor), NOW);
-    assert_eq!((next.at, next.ask.start), (0, Start::Oldest { now: NOW }));
+    assert_eq!((next.at, next.ask.start), (0, Start::Oldest));
 }
 
 #[test]

@@ -11,7 +11,7 @@ fn fact_of(frame: &Value) -> Result<Option<Fact>, Refusal> {
     let text = frame.to_string();
     let frame = parse(text.as_bytes()).expect("a frame");
     let Event::Commit(commit) = &frame.event else { panic!("no commit") };
-    Records::new(Plain).fact(commit, frame.position.time, &Host::new("file"))
+    Records::new().fact(commit, frame.position.time, &Host::new("file"))
 }
 
 fn frame(operation: &str, collection: &str, record: Option<Value>, cid: Option<&str>) -> Value {

@@ -124,7 +124,7 @@ fn of_a_field_that_stands_twice_the_last_one_counts() {
 
 #[test]
 fn nothing_is_left_over_from_the_post_before() {
-    let mut records = Records::new(Plain);
+    let mut records = Records::new();
     let first: &RawValue = serde_json::from_str(r#"{"tags":["atrarium_00000001"]}"#).expect("JSON");
     let second: &RawValue = serde_json::from_str(r#"{"tags":["atrarium_00000002"]}"#).expect("JSON");
     let mut tags = |record| match records.body(Collection::Post, record) {
