@@ -8,7 +8,8 @@
 //! | did not begin where it was asked | the same endpoint, from its oldest |
 //! | broke the protocol at the same position [`STUCK_TRIES`] times | behind that position: 1, 2, 4 … further, a gap each |
 //!
-//! What is asked for: the endpoint's own newest cursor, where it is not much behind; else, from another host's, only the
+//! What is asked for: the endpoint's own newest cursor, where it is not much behind (on v1 less
+//! [`V1_REWIND_MICROS`](crate::limits::V1_REWIND_MICROS), for its times are not in order); else, from another host's, only the
 //! time, less [`HOST_REWIND_MICROS`](crate::limits::HOST_REWIND_MICROS) (DESIGN §1). A v2 host takes a moment as well as a
 //! sequence number. One that knows only sequence numbers would take the moment for a number far ahead and be silent, or
 //! start live: silence is noticed here, the latter by the sink ([`Pressure::Rewind`](super::Pressure::Rewind)), and then
@@ -19,7 +20,7 @@ use std::time::Duration;
 use crate::fact::{Cursor, Dialect, GapReason, Host};
 use crate::limits::{
     BACKOFF_FIRST_MILLIS, BACKOFF_MAX_MILLIS, CONNECT_TIMEOUT_MILLIS, FIRST_DATA_TIMEOUT_MILLIS, HOST_REWIND_MICROS,
-    IDLE_TIMEOUT_MILLIS, RETENTION_MICROS, STUCK_STEP_MAX, STUCK_TRIES,
+    IDLE_TIMEOUT_MILLIS, RETENTION_MICROS, STUCK_STEP_MAX, STUCK_TRIES, TIME_CURSOR_MIN, V1_REWIND_MICROS,
 };
 use crate::syntax::Time;
 use crate::wire::endpoint::{Ask, Endpoint, Start};
@@ -193,6 +194,7 @@ impl Plan {
         let (start, skips) = match start {
             Start::Cursor { value } if known.breaks >= STUCK_TRIES => (known.behind(value), true),
             Start::Oldest if known.breaks >= STUCK_TRIES && known.is_v2() => (known.behind(0), true),
+            Start::Cursor { value } if !known.is_v2() && known.breaks == 0 => (Start::Cursor { value: rewound(value) }, false),
             start => (start, false),
         };
         Next { at: self.at, ask: Ask { start }, skips, now }
@@ -274,6 +276,15 @@ impl Plan {
         let full = self.timeouts.backoff_first.saturating_mul(1 << round.min(20)).min(self.timeouts.backoff_max);
         full.mul_f64(0.5 + self.rng.f64() / 2.0)
     }
+}
+
+/// A position of v1, moved back over the disorder that its times are in. What was read before is read again, which
+/// changes nothing.
+fn rewound(micros: u64) -> u64 {
+    if micros < TIME_CURSOR_MIN {
+        return micros;
+    }
+    micros.saturating_sub(V1_REWIND_MICROS).max(TIME_CURSOR_MIN)
 }
 
 impl Known {
