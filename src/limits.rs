@@ -27,7 +27,7 @@ pub const HOST_REWIND_MICROS: i64 = 2 * MINUTE_MICROS;
 /// v1 sends events a little out of the order of their times, most of all where a replay becomes live: a frame with a
 /// lesser time may come after the one that is the cursor. So the same v1 host is asked for its cursor less this, in
 /// microseconds. (Seen in production frames: 13 milliseconds.)
-pub const V1_REWIND_MICROS: u64 = 5 * SECOND_MICROS as u64;
+pub const V1_REWIND_MICROS: u64 = 2 * SECOND_MICROS as u64;
 /// At most this many moderators in a config.
 pub const MODERATORS_MAX: usize = 50;
 /// The fractions of an older `feedMix` sum to 1 within this. The second term lets 0.999999 in, which as a binary number

@@ -127,6 +127,8 @@ pub(super) struct Next {
 pub(super) struct Outcome {
     pub(super) of: Next,
     pub(super) kind: Kind,
+    /// Whether anything came, new or not.
+    pub(super) frames: bool,
     /// The sink's newest position afterwards.
     pub(super) cursor: Option<Cursor>,
 }
@@ -153,6 +155,8 @@ struct Known {
     breaks: u32,
     /// Silences in a row after it was asked for a moment.
     silences: u32,
+    /// The last connection that brought anything brought nothing new: a v1 position is not moved back then.
+    in_vain: bool,
 }
 
 /// A host that was silent this often after it was asked for a moment may not know moments.
@@ -194,7 +198,9 @@ impl Plan {
         let (start, skips) = match start {
             Start::Cursor { value } if known.breaks >= STUCK_TRIES => (known.behind(value), true),
             Start::Oldest if known.breaks >= STUCK_TRIES && known.is_v2() => (known.behind(0), true),
-            Start::Cursor { value } if !known.is_v2() && known.breaks == 0 => (Start::Cursor { value: rewound(value) }, false),
+            Start::Cursor { value } if !known.is_v2() && known.breaks == 0 && !known.in_vain => {
+                (Start::Cursor { value: rewound(value) }, false)
+            }
             start => (start, false),
         };
         Next { at: self.at, ask: Ask { start }, skips, now }
@@ -218,6 +224,9 @@ impl Plan {
         if progress {
             self.failures = 0;
             known.progressed();
+        } else if outcome.frames {
+            // It ended before it had passed what it was asked to repeat.
+            known.in_vain = true;
         }
         match outcome.kind {
             Kind::CursorTooOld { floor } => return self.refused(outcome, floor),
@@ -290,7 +299,7 @@ fn rewound(micros: u64) -> u64 {
 impl Known {
     fn new(endpoint: Endpoint) -> Self {
         let host = Host::new(&endpoint.host_name());
-        Self { endpoint, host, cursor: None, instead: None, refusals: 0, breaks: 0, silences: 0 }
+        Self { endpoint, host, cursor: None, instead: None, refusals: 0, breaks: 0, silences: 0, in_vain: false }
     }
 
     fn is_of(&self, cursor: &Cursor) -> bool {
@@ -302,6 +311,7 @@ impl Known {
         self.refusals = 0;
         self.breaks = 0;
         self.silences = 0;
+        self.in_vain = false;
     }
 
     /// Whether silence may mean that a moment was taken for a sequence number.
