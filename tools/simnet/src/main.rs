@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use atrarium::syntax::Time;
 use clap::{Args, Parser, Subcommand};
 use simnet::server::{Fault, Server, ServerOptions};
-use simnet::{Dialect, EPOCH, Network, Options, Reel};
+use simnet::{Dialect, Dictionary, EPOCH, Network, Options, Reel};
 
 /// A seeded network of communities, told as Jetstream v1 and v2 tell it, with known feeds. The same options give the
 /// same bytes.
@@ -45,8 +45,17 @@ enum Command {
     /// Serves the network, or files, as a host of Jetstream
     ///
     /// `/subscribe` is v1, `/xrpc/network.bsky.jetstream.subscribeEvents` is v2. Prints `listening ADDR`. After the last
-    /// event a connection stays open and answers pings. zstd and TLS are not spoken yet.
+    /// event a connection stays open and answers pings. v1 compresses by `compress=true`, v2 by `zstdDictionary=<id>`;
+    /// `getZstdDictionary` hands out the dictionary of v2, `simnet dictionary` writes either.
     Serve(ServeArgs),
+    /// Writes the zstd dictionary that `serve` compresses with, and prints its id: always the same one
+    Dictionary {
+        /// Where to
+        file: PathBuf,
+        /// Whose
+        #[arg(long, value_enum, default_value = "v2")]
+        dialect: Dialect,
+    },
 }
 
 /// What decides everything about the network
@@ -100,6 +109,15 @@ struct ServeArgs {
     /// Faults, by name, separated by commas; each happens on its first 3 connections. `help` lists them
     #[arg(long, value_delimiter = ',')]
     faults: Vec<String>,
+    /// The zstd dictionary to compress with in place of simnet's own, in both dialects
+    #[arg(long, value_name = "FILE")]
+    dictionary: Option<PathBuf>,
+    /// The zstd dictionary of v1, where it is another one
+    #[arg(long, value_name = "FILE")]
+    dictionary_v1: Option<PathBuf>,
+    /// With `--dialect`: prepares the compressed frames before it listens, not the plain ones
+    #[arg(long, requires = "dialect")]
+    zstd_ahead: bool,
     /// Closes each connection after this many frames
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     drop_after: Option<u64>,
@@ -179,6 +197,12 @@ fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Stats { network } => stats(&network.options()?),
         Command::Serve(args) => serve(args),
+        Command::Dictionary { file, dialect } => {
+            let dictionary = Dictionary::of_simnet(dialect);
+            std::fs::write(&file, dictionary.bytes())
+                .map_err(|error| Failure::Failed(format!("cannot write {file:?}: {error}")))?;
+            print_line(&dictionary.id().to_string())
+        }
     }
 }
 
@@ -234,12 +258,21 @@ fn serve(args: ServeArgs) -> Result<(), Failure> {
         let events = simnet::read_files(&args.file).map_err(|error| Failure::Failed(error.to_string()))?;
         Reel::of_events(events, args.repeat, args.v1_cursor)
     };
-    if let Some(dialect) = args.network.dialect {
-        reel.prepare(dialect);
-    }
-    let options = ServerOptions { rate: args.rate.0, drop_after: args.drop_after, faults };
+    let read = |file: &Option<PathBuf>| file.as_deref().map(Dictionary::read).transpose();
+    let dictionary_v2 = read(&args.dictionary).map_err(|error| Failure::Failed(error.to_string()))?;
+    let dictionary_v1 = read(&args.dictionary_v1).map_err(|error| Failure::Failed(error.to_string()))?;
+    let options = ServerOptions {
+        rate: args.rate.0,
+        drop_after: args.drop_after,
+        faults,
+        dictionary_v1: dictionary_v1.or_else(|| dictionary_v2.clone()),
+        dictionary_v2,
+    };
     let server = Server::start(&args.listen, reel, options)
         .map_err(|error| Failure::Failed(format!("cannot listen on {}: {error}", args.listen)))?;
+    if let Some(dialect) = args.network.dialect {
+        server.prepare(dialect, args.zstd_ahead);
+    }
     print_line(&format!("listening {}", server.address()))?;
     server.wait();
     Ok(())

@@ -1,6 +1,6 @@
 //! All frames of a network or of files, in memory and ready to send.
 //!
-//! In: events. Out: websocket frames (unmasked text, one an event) in both dialects, found by position, by stream time and
+//! In: events. Out: websocket frames (unmasked text, one an event; `press` makes compressed ones) in both dialects, found by position, by stream time and
 //! by sequence number.
 //!
 //! ```text
@@ -145,9 +145,9 @@ impl Reel {
         self.times.is_empty()
     }
 
-    /// Makes the film of a dialect before anybody asks for it.
-    pub fn prepare(&self, dialect: Dialect) {
-        self.film(dialect);
+    /// Whether it goes on for ever.
+    pub(crate) fn repeats(&self) -> bool {
+        self.repeats
     }
 
     /// How many frames there will ever be.
@@ -212,22 +212,26 @@ impl Reel {
         };
         cell.get_or_init(|| {
             let mut film = Film::default();
-            let mut line = Line::default();
-            let mut add = |event: &Event| {
-                line.clear();
-                if !(dialect == Dialect::V1 && matches!(event.kind, Kind::Named("sync", _))) {
-                    event.write(dialect, self.v1_cursor, &mut line);
-                }
-                film.add(&line, self.repeats);
-            };
-            match &self.source {
-                Source::Network(options) => Network::new(options).for_each(|event| add(&event)),
-                Source::Events(events) => events.iter().for_each(add),
-            }
-            film.starts.push(film.bytes.len());
-            film.slot_starts.push(film.slots.len());
+            self.each_line(dialect, &mut |line| film.add(line, self.repeats));
+            film.finish();
             film
         })
+    }
+
+    /// Writes every event of the first round; an empty line for one that the dialect does not tell.
+    pub(crate) fn each_line(&self, dialect: Dialect, take: &mut dyn FnMut(&Line)) {
+        let mut line = Line::default();
+        let mut write = |event: &Event| {
+            line.clear();
+            if !(dialect == Dialect::V1 && matches!(event.kind, Kind::Named("sync", _))) {
+                event.write(dialect, self.v1_cursor, &mut line);
+            }
+            take(&line);
+        };
+        match &self.source {
+            Source::Network(options) => Network::new(options).for_each(|event| write(&event)),
+            Source::Events(events) => events.iter().for_each(write),
+        }
     }
 
     /// The bytes of consecutive frames, where they stand next to each other unmoved: in round 0. Up to `bytes_max`, and at
@@ -279,6 +283,24 @@ impl Film {
             self.slots.extend(line.slots.iter().map(|slot| Slot { at: slot.at + header_bytes, ..*slot }));
         }
     }
+
+    /// Adds frames that are made already, in which nothing moves; `ends` is where each ends in `bytes`.
+    pub fn extend(&mut self, bytes: &[u8], ends: &[usize]) {
+        let base = self.bytes.len();
+        let mut start = 0;
+        for &end in ends {
+            self.starts.push(base + start);
+            self.slot_starts.push(self.slots.len());
+            start = end;
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Ends the last frame.
+    pub fn finish(&mut self) {
+        self.starts.push(self.bytes.len());
+        self.slot_starts.push(self.slots.len());
+    }
 }
 
 pub(crate) const CONTINUATION: u8 = 0;
@@ -314,6 +336,15 @@ pub(crate) fn header(opcode: u8, last: bool, length: u64, out: &mut Vec<u8>) {
 pub(crate) fn frame(opcode: u8, payload: &[u8], out: &mut Vec<u8>) {
     header(opcode, true, payload.len() as u64, out);
     out.extend_from_slice(payload);
+}
+
+/// What a whole frame of a server holds.
+pub(crate) fn payload(frame: &[u8]) -> &[u8] {
+    match frame[1] {
+        126 => &frame[4..],
+        127 => &frame[10..],
+        _ => &frame[2..],
+    }
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! The host over real sockets: cursors, drops, filters, faults, and a file in both dialects.
 
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use simnet::server::{Fault, Server, ServerOptions};
-use simnet::{Dialect, Network, Options, Reel, read_files};
+use simnet::{Dialect, Dictionary, Network, Options, Reel, read_files};
 use tungstenite::stream::MaybeTlsStream;
 use tungstenite::{Error, Message, WebSocket};
 
@@ -324,10 +325,118 @@ fn what_is_not_spoken_is_refused_in_json() {
         }
         other => panic!("{other:?}"),
     };
-    let (status, body) = refused(Dialect::V1, "compress=true");
-    assert_eq!((status, &body["error"]), (400, &"InvalidRequest".into()));
-    assert_eq!(refused(Dialect::V2, "zstdDictionary=20260811").0, 400);
     assert_eq!(refused(Dialect::V2, "cursor=soon").0, 400);
+    let (status, body) = refused(Dialect::V2, "compress=true");
+    assert_eq!((status, &body["error"]), (400, &"InvalidRequest".into()));
+    let (status, body) = refused(Dialect::V2, "zstdDictionary=12345");
+    assert_eq!((status, &body["error"]), (400, &"UnknownZstdDictionary".into()));
+    let current = format!("current dictionary id is {} ", Dictionary::of_simnet(Dialect::V2).id());
+    assert!(body["message"].as_str().is_some_and(|message| message.contains(&current)), "{body}");
+}
+
+/// The answer to a plain GET: status, headers, body.
+fn get(server: &Server, target: &str) -> (u16, String, Vec<u8>) {
+    let mut stream = TcpStream::connect(server.address()).expect("it listens");
+    write!(stream, "GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("sent");
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).expect("an answer");
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
+    let head = String::from_utf8(bytes[..end].to_vec()).expect("text");
+    (head[9..12].parse().expect("a status"), head, bytes[end..].to_vec())
+}
+
+const GET_DICTIONARY: &str = "/xrpc/network.bsky.jetstream.getZstdDictionary";
+
+#[test]
+fn the_dictionary_is_handed_out_as_jetstream_does() {
+    let server = server(ServerOptions::default());
+    let own = Dictionary::of_simnet(Dialect::V2);
+    for target in [GET_DICTIONARY.to_string(), format!("{GET_DICTIONARY}?id={}", own.id())] {
+        let (status, head, body) = get(&server, &target);
+        assert_eq!((status, &body[..]), (200, own.bytes()));
+        assert!(head.contains("Content-Type: application/octet-stream\r\n"), "{head}");
+        assert!(head.contains(&format!("X-Zstd-Dictionary-Id: {}\r\n", own.id())), "{head}");
+    }
+    let (status, _, body) = get(&server, &format!("{GET_DICTIONARY}?id=7"));
+    let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+    assert_eq!((status, &body["error"]), (404, &"DictionaryNotFound".into()));
+}
+
+/// The query by which a dialect compresses, and a decoder for what comes.
+fn zstd(dictionary: &Dictionary, dialect: Dialect) -> (String, zstd::bulk::Decompressor<'static>) {
+    let query = match dialect {
+        Dialect::V1 => "compress=true".to_string(),
+        Dialect::V2 => format!("zstdDictionary={}", dictionary.id()),
+    };
+    (query, zstd::bulk::Decompressor::with_dictionary(dictionary.bytes()).expect("a dictionary"))
+}
+
+/// The decoded binary messages up to `count` of them.
+fn decoded(client: &mut Client, decoder: &mut zstd::bulk::Decompressor<'_>, count: usize) -> Vec<String> {
+    let mut texts = Vec::new();
+    while texts.len() < count {
+        match client.read() {
+            Ok(Message::Binary(bytes)) => {
+                let text = decoder.decompress(&bytes, 1 << 20).expect("one whole frame");
+                texts.push(String::from_utf8(text).expect("text"));
+            }
+            Ok(Message::Text(text)) => panic!("not compressed: {text}"),
+            Ok(_) => {}
+            Err(_) => break,
+        }
+    }
+    texts
+}
+
+#[test]
+fn compressed_messages_are_the_plain_ones() {
+    let server = server(ServerOptions::default());
+    for dialect in [Dialect::V1, Dialect::V2] {
+        let expected = lines(dialect);
+        let (query, mut decoder) = zstd(&Dictionary::of_simnet(dialect), dialect);
+        let mut client = connect(&url(&server, dialect, &query));
+        assert_eq!(decoded(&mut client, &mut decoder, EVENTS), expected);
+        let resume = cursor(&expected[2_000]).expect("a cursor");
+        let mut client = connect(&url(&server, dialect, &format!("{query}&cursor={resume}")));
+        let suffix = decoded(&mut client, &mut decoder, 100);
+        assert!(expected.windows(100).any(|window| window == suffix), "a suffix of the same");
+        // One that filters sees fewer of the same; v1 lets everything pass that is no commit.
+        let likes = if dialect == Dialect::V1 { "wantedCollections" } else { "kinds=commit&collections" };
+        let mut client = connect(&url(&server, dialect, &format!("{query}&{likes}=app.bsky.feed.like")));
+        let is_other = |line: &String| line.contains("\"commit\"") && !line.contains("app.bsky.feed.like\"");
+        let got = decoded(&mut client, &mut decoder, 300);
+        assert_eq!((got.len(), got.iter().find(|line| is_other(line))), (300, None));
+    }
+}
+
+#[test]
+fn later_rounds_are_compressed_too() {
+    for dialect in [Dialect::V1, Dialect::V2] {
+        let reel = Reel::of_network(&network(), true, true);
+        let server = Server::start("127.0.0.1:0", reel, ServerOptions::default()).expect("a free port");
+        let (query, mut decoder) = zstd(&Dictionary::of_simnet(dialect), dialect);
+        let plain = texts(&mut connect(&url(&server, dialect, "")), EVENTS + 500);
+        let compressed = decoded(&mut connect(&url(&server, dialect, &query)), &mut decoder, EVENTS + 500);
+        assert_eq!(compressed, plain);
+    }
+}
+
+#[test]
+fn real_dictionaries_are_taken() {
+    for (name, dialect, id) in [
+        ("jetstream/subscribe_v1.1612007021.zdict", Dialect::V1, 1_612_007_021),
+        ("jetstream/subscribe_events.20260811.zdict", Dialect::V2, 20_260_811),
+    ] {
+        let Some(file) = fixture(name) else { return };
+        let real = Dictionary::read(&file).expect("readable");
+        assert_eq!(real.id(), id);
+        let given = Some(real.clone());
+        let options = ServerOptions { dictionary_v1: given.clone(), dictionary_v2: given, ..ServerOptions::default() };
+        let server = server(options);
+        let (query, mut decoder) = zstd(&real, dialect);
+        let got = decoded(&mut connect(&url(&server, dialect, &query)), &mut decoder, EVENTS);
+        assert_eq!(got, lines(dialect));
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The first words of a connection: HTTP.
 //!
-//! In: bytes up to the empty line. Out: a JSON error and the end, or the handshake (checked and answered by tungstenite) and
-//! a session.
+//! In: bytes up to the empty line. Out: a JSON error and the end, or the zstd dictionary and the end, or the handshake (checked
+//! and answered by tungstenite) and a session.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -12,11 +12,22 @@ use tungstenite::http::Request as HttpRequest;
 
 use super::Shared;
 use super::faults::Fault;
-use super::query::{Refusal, Request};
+use super::query::{Asked, Refusal, Request};
 use super::session::Session;
+use crate::dictionary::Dictionary;
+use crate::event::Dialect;
+use crate::press::Press;
+use crate::reel::Reel;
 
 const HEAD_BYTES_MAX: usize = 64 << 10;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a connection is answered with.
+enum Answer<'a> {
+    /// The bytes of the handshake's answer, and a session.
+    Upgrade(Vec<u8>, Box<Request>, Option<&'a Press>, Vec<Fault>),
+    Dictionary(&'a Dictionary),
+}
 
 /// Serves one connection until it ends.
 pub(super) fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
@@ -24,14 +35,26 @@ pub(super) fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
     stream.set_read_timeout(Some(HEAD_TIMEOUT))?;
     let (head, early) = read_head(&mut stream)?;
     match answer(&head, shared) {
-        Ok((response, request, faults)) => {
+        Ok(Answer::Upgrade(response, request, press, faults)) => {
             // The film may have to be made first: a client waits for it here, not in the middle of its stream.
-            shared.reel.film(request.dialect);
+            prepare(&shared.reel, request.dialect, press);
             stream.write_all(&response)?;
             stream.set_read_timeout(None)?;
-            Session::new(shared, stream, request, faults).run(early)
+            Session::new(shared, stream, *request, press, faults).run(early)
         }
+        Ok(Answer::Dictionary(dictionary)) => send_dictionary(&mut stream, dictionary),
         Err(refusal) => refuse(&mut stream, &refusal),
+    }
+}
+
+/// Makes the frames that a session is going to send.
+pub(super) fn prepare(reel: &Reel, dialect: Dialect, press: Option<&Press>) {
+    if let Some(press) = press {
+        press.film(reel);
+    }
+    // What moves in a later round moves in plain text.
+    if press.is_none() || reel.repeats() {
+        reel.film(dialect);
     }
 }
 
@@ -54,24 +77,28 @@ fn read_head(stream: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
     }
 }
 
-/// Decides: the bytes of the handshake's answer, what is asked for, and the faults of this connection.
-fn answer(head: &str, shared: &Shared) -> Result<(Vec<u8>, Request, Vec<Fault>), Refusal> {
+/// Decides what is answered, and which faults this connection meets.
+fn answer<'a>(head: &str, shared: &'a Shared) -> Result<Answer<'a>, Refusal> {
     let bad = |message: &str| Refusal::new(400, "InvalidRequest", message);
     let mut lines = head.split("\r\n");
     let mut words = lines.next().unwrap_or_default().split(' ');
     let (Some(method), Some(target)) = (words.next(), words.next()) else { return Err(bad("no request line")) };
-    let request = Request::parse(target)?;
+    let mut request = match Asked::parse(target)? {
+        Asked::Events(request) => request,
+        Asked::Dictionary(id) => return shared.presses.dictionary(id).map(Answer::Dictionary),
+    };
     let mut http = HttpRequest::builder().method(method).uri(target);
     for line in lines.filter(|line| !line.is_empty()) {
         let (name, value) = line.split_once(':').ok_or_else(|| bad("a header without a colon"))?;
         if name.eq_ignore_ascii_case("socket-encoding") && value.contains("zstd") {
-            return Err(Request::no_compression("Socket-Encoding"));
+            request.compress("Socket-Encoding: zstd")?;
         }
         http = http.header(name, value.trim());
     }
     let http = http.body(()).map_err(|error| bad(&error.to_string()))?;
     let upgraded = handshake::create_response(&http)
         .map_err(|error| Refusal::new(426, "UpgradeRequired", format!("no websocket handshake: {error}")))?;
+    let press = request.zstd.map(|zstd| shared.presses.asked(zstd)).transpose()?;
     let faults = shared.faults.plan(request.dialect, request.cursor.is_some());
     for fault in &faults {
         match fault {
@@ -82,7 +109,19 @@ fn answer(head: &str, shared: &Shared) -> Result<(Vec<u8>, Request, Vec<Fault>),
     }
     let mut response = Vec::new();
     handshake::write_response(&mut response, &upgraded).map_err(|error| bad(&error.to_string()))?;
-    Ok((response, request, faults))
+    Ok(Answer::Upgrade(response, request, press, faults))
+}
+
+/// As Jetstream answers: a year of caching, because an id names one content.
+fn send_dictionary(stream: &mut TcpStream, dictionary: &Dictionary) -> io::Result<()> {
+    let id = dictionary.id();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: {}\r\nConnection: close\r\n\
+         ETag: \"zstd-dict-{id}\"\r\nCache-Control: public, max-age=31536000, immutable\r\n\
+         X-Zstd-Dictionary-Id: {id}\r\n\r\n",
+        dictionary.bytes().len()
+    );
+    stream.write_all(&[head.as_bytes(), dictionary.bytes()].concat())
 }
 
 fn refuse(stream: &mut TcpStream, refusal: &Refusal) -> io::Result<()> {

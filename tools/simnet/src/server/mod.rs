@@ -20,6 +20,7 @@
 mod client;
 mod faults;
 mod http;
+mod presses;
 mod query;
 mod session;
 
@@ -31,11 +32,14 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use crate::dictionary::Dictionary;
+use crate::event::Dialect;
 use crate::machine;
 use crate::reel::Reel;
 
 pub use faults::Fault;
 use faults::FaultBook;
+use presses::Presses;
 
 /// How a server behaves.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +50,10 @@ pub struct ServerOptions {
     pub drop_after: Option<u64>,
     /// Faults, each of which happens on its first few connections.
     pub faults: Vec<Fault>,
+    /// The dictionary of v1's `compress=true`; `None` is simnet's own.
+    pub dictionary_v1: Option<Dictionary>,
+    /// The dictionary of v2; `None` is simnet's own.
+    pub dictionary_v2: Option<Dictionary>,
 }
 
 /// A running server. It stops when it is dropped.
@@ -60,6 +68,7 @@ struct Shared {
     reel: Reel,
     options: ServerOptions,
     faults: FaultBook,
+    presses: Presses,
     started: OnceLock<Instant>,
     stopping: AtomicBool,
     connections: Mutex<HashMap<u64, TcpStream>>,
@@ -78,6 +87,7 @@ impl Server {
         let shared = Arc::new(Shared {
             reel,
             faults: FaultBook::new(&options.faults),
+            presses: Presses::new(options.dictionary_v1.clone(), options.dictionary_v2.clone()),
             options,
             started: OnceLock::new(),
             stopping: AtomicBool::new(false),
@@ -90,6 +100,12 @@ impl Server {
             machine::spawn("simnet-accept", move || accept(&listener, &shared))?
         };
         Ok(Self { shared, address, accepting: Some(accepting) })
+    }
+
+    /// Makes the frames of a dialect, plain or compressed, before anybody asks for them.
+    pub fn prepare(&self, dialect: Dialect, zstd: bool) {
+        let press = zstd.then(|| self.shared.presses.current(dialect));
+        http::prepare(&self.shared.reel, dialect, press);
     }
 
     /// Where it listens.

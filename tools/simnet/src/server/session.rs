@@ -17,7 +17,8 @@ use super::faults::Fault;
 use super::query::{Cursor, Filter, Request, Sieve};
 use crate::event::Dialect;
 use crate::machine;
-use crate::reel::{BINARY, CLOSE, CONTINUATION, Film, PING, PONG, Reel, TEXT, frame, header};
+use crate::press::{Press, Squeezer};
+use crate::reel::{BINARY, CLOSE, CONTINUATION, Film, PING, PONG, Reel, TEXT, frame, header, payload};
 
 /// Bytes of frames in one write.
 const WRITE_BYTES: usize = 1 << 20;
@@ -62,6 +63,8 @@ pub(super) struct Session<'a> {
     shared: &'a Shared,
     reel: &'a Reel,
     film: &'a Film,
+    /// Where messages are compressed.
+    squeezer: Option<Squeezer<'a>>,
     stream: TcpStream,
     dialect: Dialect,
     sieve: Option<Sieve>,
@@ -78,7 +81,14 @@ pub(super) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    pub fn new(shared: &'a Shared, stream: TcpStream, request: Request, faults: Vec<Fault>) -> Self {
+    /// `press`: where messages are compressed. Its film, or the plain one, has been made.
+    pub fn new(
+        shared: &'a Shared,
+        stream: TcpStream,
+        request: Request,
+        press: Option<&'a Press>,
+        faults: Vec<Fault>,
+    ) -> Self {
         let reel = &shared.reel;
         let mut next = match request.cursor {
             None => shared.live(),
@@ -95,7 +105,8 @@ impl<'a> Session<'a> {
         Self {
             shared,
             reel,
-            film: reel.film(request.dialect),
+            film: press.map_or_else(|| reel.film(request.dialect), |press| press.film(reel)),
+            squeezer: press.map(Press::squeezer),
             stream,
             dialect: request.dialect,
             sieve: request.filter.compile(reel),
@@ -201,7 +212,14 @@ impl<'a> Session<'a> {
             .as_ref()
             .is_none_or(|sieve| sieve.passes(self.reel.mark_of(position), self.reel.frame_bytes(self.film, position)));
         if wanted {
-            self.reel.append(self.film, position, &mut self.out);
+            match &mut self.squeezer {
+                Some(squeezer) if position >= self.reel.len() => {
+                    let mut plain = Vec::new();
+                    self.reel.append(self.reel.film(self.dialect), position, &mut plain);
+                    squeezer.frame(payload(&plain), &mut self.out);
+                }
+                _ => self.reel.append(self.film, position, &mut self.out),
+            }
         }
         wanted
     }
@@ -221,6 +239,20 @@ impl<'a> Session<'a> {
         self.out.clear();
         frame(opcode, payload, &mut self.out);
         self.flush()
+    }
+
+    /// Sends a message that is no event of the reel, compressed where events are.
+    fn send_message(&mut self, text: &str) -> io::Result<()> {
+        self.out.clear();
+        self.put_message(text);
+        self.flush()
+    }
+
+    fn put_message(&mut self, text: &str) {
+        match &mut self.squeezer {
+            Some(squeezer) => squeezer.frame(text.as_bytes(), &mut self.out),
+            None => frame(TEXT, text.as_bytes(), &mut self.out),
+        }
     }
 
     // --- the client
@@ -287,7 +319,7 @@ impl<'a> Session<'a> {
             Fault::SlowDrip => self.drip(said)?,
             Fault::Garbage => {
                 for garbage in ["{\"did\":", "[]", "", "null", "\u{feff}{}", "{\"kind\":7,\"time_us\":\"x\"}"] {
-                    self.send(TEXT, garbage.as_bytes())?;
+                    self.send_message(garbage)?;
                 }
             }
             Fault::Truncated => {
@@ -295,11 +327,11 @@ impl<'a> Session<'a> {
                 self.stream.write_all(&bytes[..bytes.len() / 2])?;
                 return Err(End::Drop);
             }
-            Fault::Oversized => self.send(TEXT, self.oversized().as_bytes())?,
+            Fault::Oversized => self.send_message(&self.oversized())?,
             Fault::ErrorFrame => {
                 if self.dialect == Dialect::V2 {
                     let error = r#"{"$type":"error","error":"ConsumerTooSlow","message":"the consumer is too slow"}"#;
-                    self.send(TEXT, error.as_bytes())?;
+                    self.send_message(error)?;
                 }
                 return Err(End::Close(1008, "ConsumerTooSlow"));
             }
@@ -307,13 +339,13 @@ impl<'a> Session<'a> {
                 self.block(self.next.saturating_sub(BLOCK), self.next)?;
             }
             Fault::Reorder => self.reorder()?,
-            Fault::UnknownKind => self.send(TEXT, self.unknown_kind().as_bytes())?,
+            Fault::UnknownKind => self.send_message(&self.unknown_kind())?,
             Fault::Info => {
                 let kind = "network.bsky.jetstream.subscribeEvents#info";
                 let info = format!(
                     r#"{{"$type":"message","payload":{{"$type":"{kind}","message":"a word","name":"OutdatedCursor"}}}}"#
                 );
-                self.send(TEXT, info.as_bytes())?;
+                self.send_message(&info)?;
             }
             Fault::Binary => self.send(BINARY, b"\x28\xb5\x2f\xfd\x00\x01atrarium_\xff")?,
             Fault::Fragmented => self.fragment()?,
@@ -347,7 +379,7 @@ impl<'a> Session<'a> {
         }
         if self.out.is_empty() {
             let text = self.unknown_kind();
-            frame(TEXT, text.as_bytes(), &mut self.out);
+            self.put_message(&text);
         }
         std::mem::take(&mut self.out)
     }
@@ -394,18 +426,12 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         let whole = self.next_frame();
-        let payload = &whole[if whole[1] == 126 {
-            4
-        } else if whole[1] == 127 {
-            10
-        } else {
-            2
-        }..];
+        let (opcode, payload) = (whole[0] & 0x0f, payload(&whole));
         let third = payload.len() / 3;
         let mut out = Vec::new();
         for (at, part) in [&payload[..third], &payload[third..2 * third], &payload[2 * third..]].into_iter().enumerate()
         {
-            header(if at == 0 { TEXT } else { CONTINUATION }, at == 2, part.len() as u64, &mut out);
+            header(if at == 0 { opcode } else { CONTINUATION }, at == 2, part.len() as u64, &mut out);
             out.extend_from_slice(part);
             if at < 2 {
                 frame(PING, b"between", &mut out);
