@@ -13,12 +13,13 @@
 //!
 //! - `world`: who is there. `scenes`: what happens. `network`: in which order the stream tells it.
 //! - `event`, `json`: how a line is written. `file`: how one is read.
-//! - `reel`, `press`, `server`: frames in memory, plain and compressed, and who gets which. `dictionary`: with what.
+//! - `reel`, `press`, `server`: frames in memory, plain and compressed, and who gets which. `dictionary`, `authority`: zstd and TLS.
 //!
 //! Always: the same options give the same bytes; v1 and v2 describe the same events; no post lies within hours of the
 //! 7-day edge, so a reading ten or thirty minutes later sees the same feeds.
 #![forbid(unsafe_code)]
 
+mod authority;
 mod dictionary;
 mod event;
 mod file;
@@ -38,6 +39,7 @@ use std::io::{self, Write};
 use atrarium::syntax::Time;
 use model::{Delivery, Model};
 
+pub use authority::{Authority, AuthorityError};
 pub use dictionary::{Dictionary, DictionaryError};
 pub use event::{Dialect, Event, Kind, Operation};
 pub use file::{FileError, read_files};

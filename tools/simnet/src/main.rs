@@ -5,11 +5,12 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use atrarium::syntax::Time;
 use clap::{Args, Parser, Subcommand};
 use simnet::server::{Fault, Server, ServerOptions};
-use simnet::{Dialect, Dictionary, EPOCH, Network, Options, Reel};
+use simnet::{Authority, Dialect, Dictionary, EPOCH, Network, Options, Reel};
 
 /// A seeded network of communities, told as Jetstream v1 and v2 tell it, with known feeds. The same options give the
 /// same bytes.
@@ -118,6 +119,15 @@ struct ServeArgs {
     /// With `--dialect`: prepares the compressed frames before it listens, not the plain ones
     #[arg(long, requires = "dialect")]
     zstd_ahead: bool,
+    /// Speaks TLS (`wss://`, `https://`) with a certificate of an authority made at this start
+    #[arg(long)]
+    tls: bool,
+    /// Where the authority's certificate is written in PEM, before it listens, for clients to trust
+    #[arg(long, value_name = "FILE", requires = "tls")]
+    tls_ca: Option<PathBuf>,
+    /// The names and addresses on the host's certificate; without it, those of this machine and the address it listens on
+    #[arg(long, value_name = "NAME", requires = "tls", value_delimiter = ',')]
+    tls_names: Vec<String>,
     /// Closes each connection after this many frames
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     drop_after: Option<u64>,
@@ -261,12 +271,14 @@ fn serve(args: ServeArgs) -> Result<(), Failure> {
     let read = |file: &Option<PathBuf>| file.as_deref().map(Dictionary::read).transpose();
     let dictionary_v2 = read(&args.dictionary).map_err(|error| Failure::Failed(error.to_string()))?;
     let dictionary_v1 = read(&args.dictionary_v1).map_err(|error| Failure::Failed(error.to_string()))?;
+    let tls = args.tls.then(|| authority(&args)).transpose()?;
     let options = ServerOptions {
         rate: args.rate.0,
         drop_after: args.drop_after,
         faults,
         dictionary_v1: dictionary_v1.or_else(|| dictionary_v2.clone()),
         dictionary_v2,
+        tls,
     };
     let server = Server::start(&args.listen, reel, options)
         .map_err(|error| Failure::Failed(format!("cannot listen on {}: {error}", args.listen)))?;
@@ -276,4 +288,22 @@ fn serve(args: ServeArgs) -> Result<(), Failure> {
     print_line(&format!("listening {}", server.address()))?;
     server.wait();
     Ok(())
+}
+
+/// The authority of `--tls`; writes its certificate where `--tls-ca` says.
+fn authority(args: &ServeArgs) -> Result<Arc<Authority>, Failure> {
+    let failed = |why: String| Failure::Failed(why);
+    let mut names = args.tls_names.clone();
+    if names.is_empty() {
+        names.extend(Authority::LOCAL.map(String::from));
+        let host = args.listen.rsplit_once(':').map_or("", |(host, _)| host.trim_matches(['[', ']']));
+        if !host.is_empty() && !names.iter().any(|name| name == host) {
+            names.push(host.to_string());
+        }
+    }
+    let authority = Authority::new(names).map_err(|error| failed(error.to_string()))?;
+    if let Some(file) = &args.tls_ca {
+        std::fs::write(file, authority.ca_pem()).map_err(|error| failed(format!("cannot write {file:?}: {error}")))?;
+    }
+    Ok(Arc::new(authority))
 }

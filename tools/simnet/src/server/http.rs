@@ -3,7 +3,7 @@
 //! In: bytes up to the empty line. Out: a JSON error and the end, or the zstd dictionary and the end, or the handshake (checked
 //! and answered by tungstenite) and a session.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use tungstenite::http::Request as HttpRequest;
 
 use super::Shared;
 use super::faults::Fault;
+use super::link::Link;
 use super::query::{Asked, Refusal, Request};
 use super::session::Session;
 use crate::dictionary::Dictionary;
@@ -30,20 +31,21 @@ enum Answer<'a> {
 }
 
 /// Serves one connection until it ends.
-pub(super) fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
+pub(super) fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(HEAD_TIMEOUT))?;
-    let (head, early) = read_head(&mut stream)?;
+    let mut link = Link::new(stream, shared.tls.as_ref())?;
+    link.set_read_timeout(Some(HEAD_TIMEOUT))?;
+    let (head, early) = read_head(&mut link)?;
     match answer(&head, shared) {
         Ok(Answer::Upgrade(response, request, press, faults)) => {
             // The film may have to be made first: a client waits for it here, not in the middle of its stream.
             prepare(&shared.reel, request.dialect, press);
-            stream.write_all(&response)?;
-            stream.set_read_timeout(None)?;
-            Session::new(shared, stream, *request, press, faults).run(early)
+            link.write_all(&response)?;
+            link.set_read_timeout(None)?;
+            Session::new(shared, link, *request, press, faults).run(early)
         }
-        Ok(Answer::Dictionary(dictionary)) => send_dictionary(&mut stream, dictionary),
-        Err(refusal) => refuse(&mut stream, &refusal),
+        Ok(Answer::Dictionary(dictionary)) => send_dictionary(&link, dictionary),
+        Err(refusal) => refuse(&link, &refusal),
     }
 }
 
@@ -59,7 +61,7 @@ pub(super) fn prepare(reel: &Reel, dialect: Dialect, press: Option<&Press>) {
 }
 
 /// Reads up to the empty line; what follows it belongs to the session.
-fn read_head(stream: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
+fn read_head(link: &mut Link) -> io::Result<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     let mut chunk = [0; 4096];
     loop {
@@ -70,7 +72,7 @@ fn read_head(stream: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
         if bytes.len() > HEAD_BYTES_MAX {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the request head is too long"));
         }
-        match stream.read(&mut chunk)? {
+        match link.read(&mut chunk)? {
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),
             count => bytes.extend_from_slice(&chunk[..count]),
         }
@@ -113,7 +115,7 @@ fn answer<'a>(head: &str, shared: &'a Shared) -> Result<Answer<'a>, Refusal> {
 }
 
 /// As Jetstream answers: a year of caching, because an id names one content.
-fn send_dictionary(stream: &mut TcpStream, dictionary: &Dictionary) -> io::Result<()> {
+fn send_dictionary(link: &Link, dictionary: &Dictionary) -> io::Result<()> {
     let id = dictionary.id();
     let head = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: {}\r\nConnection: close\r\n\
@@ -121,10 +123,11 @@ fn send_dictionary(stream: &mut TcpStream, dictionary: &Dictionary) -> io::Resul
          X-Zstd-Dictionary-Id: {id}\r\n\r\n",
         dictionary.bytes().len()
     );
-    stream.write_all(&[head.as_bytes(), dictionary.bytes()].concat())
+    link.write_all(&[head.as_bytes(), dictionary.bytes()].concat())?;
+    link.end(true)
 }
 
-fn refuse(stream: &mut TcpStream, refusal: &Refusal) -> io::Result<()> {
+fn refuse(link: &Link, refusal: &Refusal) -> io::Result<()> {
     let reason = match refusal.status {
         400 => "Bad Request",
         404 => "Not Found",
@@ -138,5 +141,6 @@ fn refuse(stream: &mut TcpStream, refusal: &Refusal) -> io::Result<()> {
         body.len()
     );
     // One write: many clients take for the body of a refused handshake what came together with its head.
-    stream.write_all(answer.as_bytes())
+    link.write_all(answer.as_bytes())?;
+    link.end(true)
 }

@@ -4,7 +4,7 @@
 //! shared timeline; and faults, where asked for.
 //!
 //! ```text
-//! accept ──► one thread a connection: http (head, handshake) ──► session (writes frames)
+//! accept ──► link (plain, TLS) ──► one thread a connection: http (head, handshake) ──► session (writes frames)
 //!                                                   client (reads the client's frames) ──► session
 //! ```
 //!
@@ -20,6 +20,7 @@
 mod client;
 mod faults;
 mod http;
+mod link;
 mod presses;
 mod query;
 mod session;
@@ -32,6 +33,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use rustls::ServerConfig;
+
+use crate::authority::Authority;
 use crate::dictionary::Dictionary;
 use crate::event::Dialect;
 use crate::machine;
@@ -54,6 +58,8 @@ pub struct ServerOptions {
     pub dictionary_v1: Option<Dictionary>,
     /// The dictionary of v2; `None` is simnet's own.
     pub dictionary_v2: Option<Dictionary>,
+    /// Speaks TLS alone, with this certificate.
+    pub tls: Option<Arc<Authority>>,
 }
 
 /// A running server. It stops when it is dropped.
@@ -69,6 +75,7 @@ struct Shared {
     options: ServerOptions,
     faults: FaultBook,
     presses: Presses,
+    tls: Option<Arc<ServerConfig>>,
     started: OnceLock<Instant>,
     stopping: AtomicBool,
     connections: Mutex<HashMap<u64, TcpStream>>,
@@ -87,6 +94,7 @@ impl Server {
         let shared = Arc::new(Shared {
             reel,
             faults: FaultBook::new(&options.faults),
+            tls: options.tls.as_ref().map(|authority| authority.config()),
             presses: Presses::new(options.dictionary_v1.clone(), options.dictionary_v2.clone()),
             options,
             started: OnceLock::new(),

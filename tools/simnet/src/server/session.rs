@@ -5,8 +5,7 @@
 //! Always: frames go out in the order of the reel, each once, from the first one asked for; only faults break this, and
 //! only as their names say.
 
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::io::{self, Read};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::time::{Duration, Instant};
@@ -14,6 +13,7 @@ use std::time::{Duration, Instant};
 use super::Shared;
 use super::client::{self, Said};
 use super::faults::Fault;
+use super::link::Link;
 use super::query::{Cursor, Filter, Request, Sieve};
 use crate::event::Dialect;
 use crate::machine;
@@ -65,7 +65,7 @@ pub(super) struct Session<'a> {
     film: &'a Film,
     /// Where messages are compressed.
     squeezer: Option<Squeezer<'a>>,
-    stream: TcpStream,
+    link: Link,
     dialect: Dialect,
     sieve: Option<Sieve>,
     waits_for_hello: bool,
@@ -82,13 +82,7 @@ pub(super) struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// `press`: where messages are compressed. Its film, or the plain one, has been made.
-    pub fn new(
-        shared: &'a Shared,
-        stream: TcpStream,
-        request: Request,
-        press: Option<&'a Press>,
-        faults: Vec<Fault>,
-    ) -> Self {
+    pub fn new(shared: &'a Shared, link: Link, request: Request, press: Option<&'a Press>, faults: Vec<Fault>) -> Self {
         let reel = &shared.reel;
         let mut next = match request.cursor {
             None => shared.live(),
@@ -107,7 +101,7 @@ impl<'a> Session<'a> {
             reel,
             film: press.map_or_else(|| reel.film(request.dialect), |press| press.film(reel)),
             squeezer: press.map(Press::squeezer),
-            stream,
+            link,
             dialect: request.dialect,
             sieve: request.filter.compile(reel),
             waits_for_hello: request.require_hello,
@@ -123,12 +117,14 @@ impl<'a> Session<'a> {
 
     /// Runs until either side ends it. `early` is what the client sent right behind its handshake.
     pub fn run(mut self, early: Vec<u8>) -> io::Result<()> {
-        self.stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
+        self.link.set_write_timeout(Some(WRITE_TIMEOUT))?;
         let (to, said) = channel();
-        let socket = io::Cursor::new(early).chain(self.stream.try_clone()?);
+        let socket = io::Cursor::new(early).chain(self.link.clone());
         machine::spawn("simnet-client", move || client::listen(io::BufReader::new(socket), &to))?;
         let Err(end) = self.stream_on(&said);
         let mut last = Vec::new();
+        // What looks as if the network had cut the connection says no goodbye in TLS either.
+        let politely = !matches!(end, End::Drop);
         match end {
             End::Drop => {}
             End::Close(code, why) => {
@@ -139,8 +135,8 @@ impl<'a> Session<'a> {
             End::Echo(payload) => frame(CLOSE, &payload[..payload.len().min(125)], &mut last),
             End::Gone(error) => return Err(error),
         }
-        self.stream.write_all(&last)?;
-        self.stream.shutdown(Shutdown::Write)?;
+        self.link.write_all(&last)?;
+        self.link.end(politely)?;
         // The client's side first, so that nothing it has not read yet is lost to a reset.
         let until = machine::now() + LINGER;
         while !matches!(said.recv_timeout(until.saturating_duration_since(machine::now())), Ok(Said::Gone) | Err(_)) {}
@@ -189,7 +185,7 @@ impl<'a> Session<'a> {
             && let Some((bytes, after)) =
                 self.reel.run(self.film, self.next, head.min(self.next.saturating_add(allowed)), WRITE_BYTES)
         {
-            self.stream.write_all(bytes)?;
+            self.link.write_all(bytes)?;
             self.count(after - self.next);
             self.next = after;
             return Ok(());
@@ -225,7 +221,7 @@ impl<'a> Session<'a> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.stream.write_all(&self.out)?;
+        self.link.write_all(&self.out)?;
         self.out.clear();
         Ok(())
     }
@@ -324,7 +320,7 @@ impl<'a> Session<'a> {
             }
             Fault::Truncated => {
                 let bytes = self.next_frame();
-                self.stream.write_all(&bytes[..bytes.len() / 2])?;
+                self.link.write_all(&bytes[..bytes.len() / 2])?;
                 return Err(End::Drop);
             }
             Fault::Oversized => self.send_message(&self.oversized())?,
@@ -391,7 +387,7 @@ impl<'a> Session<'a> {
             let taken = self.take(self.next);
             let bytes = std::mem::take(&mut self.out);
             for piece in bytes.chunks(16) {
-                self.stream.write_all(piece)?;
+                self.link.write_all(piece)?;
                 // Between frames the client is heard; here a pong would land in the middle of one.
                 machine::pause(Duration::from_millis(1));
             }
@@ -437,7 +433,7 @@ impl<'a> Session<'a> {
                 frame(PING, b"between", &mut out);
             }
         }
-        self.stream.write_all(&out)?;
+        self.link.write_all(&out)?;
         if self.next < head {
             self.next += 1;
             self.count(1);
