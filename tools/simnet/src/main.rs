@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use atrarium::syntax::Time;
 use clap::{Args, Parser, Subcommand};
-use simnet::server::{Fault, Server, ServerOptions};
+use simnet::server::{Fault, Server, ServerOptions, Timeline};
 use simnet::{Authority, Dialect, Dictionary, EPOCH, Network, Options, Reel};
 
 /// A seeded network of communities, told as Jetstream v1 and v2 tell it, with known feeds. The same options give the
@@ -48,7 +48,7 @@ enum Command {
     /// `/subscribe` is v1, `/xrpc/network.bsky.jetstream.subscribeEvents` is v2. Prints `listening ADDR`. After the last
     /// event a connection stays open and answers pings. v1 compresses by `compress=true`, v2 by `zstdDictionary=<id>`;
     /// `getZstdDictionary` hands out the dictionary of v2, `simnet dictionary` writes either.
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Writes the zstd dictionary that `serve` compresses with, and prints its id: always the same one
     Dictionary {
         /// Where to
@@ -96,6 +96,10 @@ struct ServeArgs {
     listen: String,
     #[command(flatten)]
     network: NetworkArgs,
+    /// A second host of the same network, on the same timeline, with other sequence numbers and without faults: a client
+    /// can switch between the two. Prints `second-host ADDR` after `listening ADDR`
+    #[arg(long, value_name = "ADDR")]
+    second_host: Option<String>,
     /// Serves these lines (v1 or v2) instead of a seeded network
     #[arg(long, num_args = 1..)]
     file: Vec<PathBuf>,
@@ -107,7 +111,8 @@ struct ServeArgs {
     /// numbers. Of files only stream time, revs and numbers move
     #[arg(long)]
     repeat: bool,
-    /// Faults, by name, separated by commas; each happens on its first 3 connections. `help` lists them
+    /// Faults, by name, separated by commas; each happens on 3 connections at most. `help` lists them;
+    /// `GET /simnet/fired` says how often each has happened
     #[arg(long, value_delimiter = ',')]
     faults: Vec<String>,
     /// The zstd dictionary to compress with in place of simnet's own, in both dialects
@@ -206,7 +211,7 @@ fn run(command: Command) -> Result<(), Failure> {
             print_line(&serde_json::json!({ "feeds": feeds }).to_string())
         }
         Command::Stats { network } => stats(&network.options()?),
-        Command::Serve(args) => serve(args),
+        Command::Serve(args) => serve(&args),
         Command::Dictionary { file, dialect } => {
             let dictionary = Dictionary::of_simnet(dialect);
             std::fs::write(&file, dictionary.bytes())
@@ -254,7 +259,7 @@ fn stats(options: &Options) -> Result<(), Failure> {
     print_line(&serde_json::to_string_pretty(&report).map_err(|error| Failure::Failed(error.to_string()))?)
 }
 
-fn serve(args: ServeArgs) -> Result<(), Failure> {
+fn serve(args: &ServeArgs) -> Result<(), Failure> {
     if args.faults.iter().any(|name| name == "help") {
         for fault in Fault::ALL {
             print_line(&format!("{:<24}{}", fault.name(), fault.about()))?;
@@ -262,16 +267,10 @@ fn serve(args: ServeArgs) -> Result<(), Failure> {
         return Ok(());
     }
     let faults = args.faults.iter().map(|name| Fault::parse(name)).collect::<Result<_, _>>().map_err(Failure::Usage)?;
-    let reel = if args.file.is_empty() {
-        Reel::of_network(&args.network.options()?, args.repeat, args.v1_cursor)
-    } else {
-        let events = simnet::read_files(&args.file).map_err(|error| Failure::Failed(error.to_string()))?;
-        Reel::of_events(events, args.repeat, args.v1_cursor)
-    };
     let read = |file: &Option<PathBuf>| file.as_deref().map(Dictionary::read).transpose();
     let dictionary_v2 = read(&args.dictionary).map_err(|error| Failure::Failed(error.to_string()))?;
     let dictionary_v1 = read(&args.dictionary_v1).map_err(|error| Failure::Failed(error.to_string()))?;
-    let tls = args.tls.then(|| authority(&args)).transpose()?;
+    let tls = args.tls.then(|| authority(args)).transpose()?;
     let options = ServerOptions {
         rate: args.rate.0,
         drop_after: args.drop_after,
@@ -279,15 +278,40 @@ fn serve(args: ServeArgs) -> Result<(), Failure> {
         dictionary_v1: dictionary_v1.or_else(|| dictionary_v2.clone()),
         dictionary_v2,
         tls,
+        timeline: Timeline::default(),
     };
-    let server = Server::start(&args.listen, reel, options)
-        .map_err(|error| Failure::Failed(format!("cannot listen on {}: {error}", args.listen)))?;
+    let reel = reel(args)?;
+    let second = match &args.second_host {
+        Some(listen) => {
+            let options = ServerOptions { faults: Vec::new(), drop_after: None, ..options.clone() };
+            Some(start(listen, self::reel(args)?.of_another_host(), options, args)?)
+        }
+        None => None,
+    };
+    let server = start(&args.listen, reel, options, args)?;
+    print_line(&format!("listening {}", server.address()))?;
+    if let Some(second) = &second {
+        print_line(&format!("second-host {}", second.address()))?;
+    }
+    server.wait();
+    Ok(())
+}
+
+fn reel(args: &ServeArgs) -> Result<Reel, Failure> {
+    if args.file.is_empty() {
+        return Ok(Reel::of_network(&args.network.options()?, args.repeat, args.v1_cursor));
+    }
+    let events = simnet::read_files(&args.file).map_err(|error| Failure::Failed(error.to_string()))?;
+    Ok(Reel::of_events(events, args.repeat, args.v1_cursor))
+}
+
+fn start(listen: &str, reel: Reel, options: ServerOptions, args: &ServeArgs) -> Result<Server, Failure> {
+    let server = Server::start(listen, reel, options)
+        .map_err(|error| Failure::Failed(format!("cannot listen on {listen}: {error}")))?;
     if let Some(dialect) = args.network.dialect {
         server.prepare(dialect, args.zstd_ahead);
     }
-    print_line(&format!("listening {}", server.address()))?;
-    server.wait();
-    Ok(())
+    Ok(server)
 }
 
 /// The authority of `--tls`; writes its certificate where `--tls-ca` says.

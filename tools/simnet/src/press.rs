@@ -5,6 +5,7 @@
 //!
 //! Always: the film holds the same events at the same positions as the plain one.
 
+use std::io;
 use std::sync::OnceLock;
 
 use zstd::bulk::Compressor;
@@ -17,6 +18,8 @@ use crate::reel::{BINARY, Film, Reel, frame};
 
 /// Level of compression. Jetstream takes its fastest one too.
 const LEVEL: i32 = 1;
+/// The largest text of an event, in bytes, that is made plain again.
+const OPENED_BYTES_MAX: usize = 8 << 20;
 /// Lines that are compressed together: enough that starting threads costs little.
 const BATCH_LINES: usize = 32_768;
 
@@ -63,6 +66,12 @@ impl Press {
         let compressor = Compressor::with_prepared_dictionary(&self.encoder)
             .expect("invariant: zstd has taken this dictionary, and has memory for a context");
         Squeezer { compressor, message: Vec::new() }
+    }
+
+    /// The text of a message that was made with this dictionary.
+    pub fn open(&self, message: &[u8]) -> io::Result<Vec<u8>> {
+        let mut decompressor = zstd::bulk::Decompressor::with_dictionary(self.dictionary.bytes())?;
+        decompressor.decompress(message, OPENED_BYTES_MAX)
     }
 
     /// Compresses a batch on all cores, and adds it in its order.

@@ -19,6 +19,9 @@ use crate::json::{Line, Slot, move_slot};
 use crate::network::FIRST_SEQ;
 use crate::{Network, Options};
 
+/// By how much the numbers of another host differ.
+const OTHER_NUMBERS: u64 = 6_000_000_000;
+
 /// See the module.
 pub struct Reel {
     source: Source,
@@ -135,6 +138,16 @@ impl Reel {
         });
     }
 
+    /// The same events as another host numbers them: of the same order, with numbers that mean something else here.
+    pub fn of_another_host(mut self) -> Self {
+        // Less where that is possible: here, a number of the first host then lies in the future.
+        let less = self.seqs.iter().all(|&seq| seq > OTHER_NUMBERS);
+        let renumber = |seq: u64| if less { seq - OTHER_NUMBERS } else { seq + OTHER_NUMBERS };
+        self.seqs.iter_mut().for_each(|seq| *seq = renumber(*seq));
+        (self.v1, self.v2) = (OnceLock::new(), OnceLock::new());
+        self
+    }
+
     /// How many frames one round has.
     pub fn len(&self) -> u64 {
         self.times.len() as u64
@@ -221,16 +234,18 @@ impl Reel {
     /// Writes every event of the first round; an empty line for one that the dialect does not tell.
     pub(crate) fn each_line(&self, dialect: Dialect, take: &mut dyn FnMut(&Line)) {
         let mut line = Line::default();
-        let mut write = |event: &Event| {
+        let mut write = |mut event: Event, seq: u64| {
             line.clear();
+            event.seq = seq;
             if !(dialect == Dialect::V1 && matches!(event.kind, Kind::Named("sync", _))) {
                 event.write(dialect, self.v1_cursor, &mut line);
             }
             take(&line);
         };
+        let seqs = self.seqs.iter().copied();
         match &self.source {
-            Source::Network(options) => Network::new(options).for_each(|event| write(&event)),
-            Source::Events(events) => events.iter().for_each(write),
+            Source::Network(options) => Network::new(options).zip(seqs).for_each(|(event, seq)| write(event, seq)),
+            Source::Events(events) => events.iter().cloned().zip(seqs).for_each(|(event, seq)| write(event, seq)),
         }
     }
 
@@ -350,6 +365,29 @@ pub(crate) fn payload(frame: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_host_tells_the_same_under_other_numbers() {
+        let options = Options { events: 500, ..Options::default() };
+        let (one, other) =
+            (Reel::of_network(&options, false, true), Reel::of_network(&options, false, true).of_another_host());
+        for dialect in [Dialect::V1, Dialect::V2] {
+            let (mut bytes, mut other_bytes) = (Vec::new(), Vec::new());
+            (0..500).for_each(|at| one.append(one.film(dialect), at, &mut bytes));
+            (0..500).for_each(|at| other.append(other.film(dialect), at, &mut other_bytes));
+            for (at, (mut one, mut other)) in lines(&bytes).into_iter().zip(lines(&other_bytes)).enumerate() {
+                let number = |line: &mut serde_json::Value| match dialect {
+                    Dialect::V1 => line["cursor"].take().as_u64(),
+                    Dialect::V2 => line["payload"]["seq"].take().as_u64(),
+                };
+                assert_eq!(number(&mut one), Some(FIRST_SEQ + at as u64));
+                assert_eq!(number(&mut other), Some(FIRST_SEQ + at as u64 - OTHER_NUMBERS));
+                assert_eq!(one, other);
+            }
+        }
+        assert_eq!((other.at_seq(FIRST_SEQ - OTHER_NUMBERS + 7), other.at_seq(FIRST_SEQ)), (7, 500));
+        assert_eq!(other.at_time(one.time_micros(9)), one.at_time(one.time_micros(9)));
+    }
 
     #[test]
     fn a_later_round_is_the_first_one_of_a_later_epoch() {

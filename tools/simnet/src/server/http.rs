@@ -11,7 +11,7 @@ use tungstenite::handshake::server as handshake;
 use tungstenite::http::Request as HttpRequest;
 
 use super::Shared;
-use super::faults::Fault;
+use super::faults::{Client, Fault};
 use super::link::Link;
 use super::query::{Asked, Refusal, Request};
 use super::session::Session;
@@ -28,6 +28,8 @@ enum Answer<'a> {
     /// The bytes of the handshake's answer, and a session.
     Upgrade(Vec<u8>, Box<Request>, Option<&'a Press>, Vec<Fault>),
     Dictionary(&'a Dictionary),
+    /// How often each fault has happened.
+    Fired,
 }
 
 /// Serves one connection until it ends.
@@ -45,6 +47,7 @@ pub(super) fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
             Session::new(shared, link, *request, press, faults).run(early)
         }
         Ok(Answer::Dictionary(dictionary)) => send_dictionary(&link, dictionary),
+        Ok(Answer::Fired) => send_json(&link, "200 OK", &serde_json::json!(shared.faults.fired())),
         Err(refusal) => refuse(&link, &refusal),
     }
 }
@@ -87,6 +90,7 @@ fn answer<'a>(head: &str, shared: &'a Shared) -> Result<Answer<'a>, Refusal> {
     let (Some(method), Some(target)) = (words.next(), words.next()) else { return Err(bad("no request line")) };
     let mut request = match Asked::parse(target)? {
         Asked::Events(request) => request,
+        Asked::Fired => return Ok(Answer::Fired),
         Asked::Dictionary(id) => return shared.presses.dictionary(id).map(Answer::Dictionary),
     };
     let mut http = HttpRequest::builder().method(method).uri(target);
@@ -101,13 +105,20 @@ fn answer<'a>(head: &str, shared: &'a Shared) -> Result<Answer<'a>, Refusal> {
     let upgraded = handshake::create_response(&http)
         .map_err(|error| Refusal::new(426, "UpgradeRequired", format!("no websocket handshake: {error}")))?;
     let press = request.zstd.map(|zstd| shared.presses.asked(zstd)).transpose()?;
-    let faults = shared.faults.plan(request.dialect, request.cursor.is_some());
-    for fault in &faults {
-        match fault {
-            Fault::Http503 => return Err(Refusal::new(503, "ServiceUnavailable", "bootstrapping, try again later")),
-            Fault::CursorTooOld => return Err(Refusal::new(400, "CursorTooOld", "the cursor is below the floor")),
-            _ => {}
-        }
+    let faults = shared.faults.plan(Client::from(&*request));
+    for &fault in &faults {
+        let refusal = match fault {
+            Fault::Http503 => Refusal::new(503, "ServiceUnavailable", "bootstrapping, try again later"),
+            Fault::CursorTooOld => Refusal::new(400, "CursorTooOld", "the cursor is below the floor"),
+            Fault::RetiredDictionary => {
+                shared.presses.retire();
+                let Some(Err(refusal)) = request.zstd.map(|zstd| shared.presses.asked(zstd)) else { continue };
+                refusal
+            }
+            _ => continue,
+        };
+        shared.faults.fire(fault);
+        return Err(refusal);
     }
     let mut response = Vec::new();
     handshake::write_response(&mut response, &upgraded).map_err(|error| bad(&error.to_string()))?;
@@ -134,10 +145,14 @@ fn refuse(link: &Link, refusal: &Refusal) -> io::Result<()> {
         426 => "Upgrade Required",
         _ => "Service Unavailable",
     };
-    let body = serde_json::json!({"error": refusal.error, "message": refusal.message}).to_string();
+    let body = serde_json::json!({"error": refusal.error, "message": refusal.message});
+    send_json(link, &format!("{} {reason}", refusal.status), &body)
+}
+
+fn send_json(link: &Link, status: &str, body: &serde_json::Value) -> io::Result<()> {
+    let body = body.to_string();
     let answer = format!(
-        "HTTP/1.1 {} {reason}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        refusal.status,
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
     );
     // One write: many clients take for the body of a refused handshake what came together with its head.

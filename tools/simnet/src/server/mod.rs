@@ -60,7 +60,13 @@ pub struct ServerOptions {
     pub dictionary_v2: Option<Dictionary>,
     /// Speaks TLS alone, with this certificate.
     pub tls: Option<Arc<Authority>>,
+    /// When the stream begins: hosts of one network share it.
+    pub timeline: Timeline,
 }
+
+/// When a stream has begun: with the first connection to any of the hosts whose options hold a clone of it.
+#[derive(Clone, Debug, Default)]
+pub struct Timeline(Arc<OnceLock<Instant>>);
 
 /// A running server. It stops when it is dropped.
 pub struct Server {
@@ -76,7 +82,6 @@ struct Shared {
     faults: FaultBook,
     presses: Presses,
     tls: Option<Arc<ServerConfig>>,
-    started: OnceLock<Instant>,
     stopping: AtomicBool,
     connections: Mutex<HashMap<u64, TcpStream>>,
     connected: AtomicU64,
@@ -97,7 +102,6 @@ impl Server {
             tls: options.tls.as_ref().map(|authority| authority.config()),
             presses: Presses::new(options.dictionary_v1.clone(), options.dictionary_v2.clone()),
             options,
-            started: OnceLock::new(),
             stopping: AtomicBool::new(false),
             connections: Mutex::new(HashMap::new()),
             connected: AtomicU64::new(0),
@@ -114,6 +118,17 @@ impl Server {
     pub fn prepare(&self, dialect: Dialect, zstd: bool) {
         let press = zstd.then(|| self.shared.presses.current(dialect));
         http::prepare(&self.shared.reel, dialect, press);
+        if zstd && self.shared.options.faults.contains(&Fault::RetiredDictionary) {
+            // The other of the two that take turns, and back.
+            self.shared.presses.retire();
+            self.shared.presses.current(dialect).film(&self.shared.reel);
+            self.shared.presses.retire();
+        }
+    }
+
+    /// On how many connections a fault has happened so far. Over HTTP, `GET /simnet/fired` says it of all.
+    pub fn fired(&self, fault: Fault) -> u64 {
+        self.shared.faults.fired().get(fault.name()).copied().unwrap_or(0)
     }
 
     /// Where it listens.
@@ -168,7 +183,7 @@ impl Shared {
         match self.options.rate {
             None => self.reel.total(),
             Some(rate) => {
-                let elapsed = self.started.get_or_init(machine::now).elapsed().as_secs_f64();
+                let elapsed = self.options.timeline.0.get_or_init(machine::now).elapsed().as_secs_f64();
                 ((elapsed * rate) as u64).min(self.reel.total())
             }
         }

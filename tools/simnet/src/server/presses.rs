@@ -49,6 +49,11 @@ impl Presses {
         }
     }
 
+    /// Retires the current dictionary of v2. There are two, which take turns.
+    pub fn retire(&self) {
+        self.current.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// The press that a subscription asks for.
     pub fn asked(&self, zstd: Zstd) -> Result<&Press, Refusal> {
         let Zstd::Named(id) = zstd else { return Ok(self.current(Dialect::V1)) };

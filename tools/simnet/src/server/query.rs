@@ -70,6 +70,8 @@ pub(super) enum Asked {
     Events(Box<Request>),
     /// `getZstdDictionary`: the one of this id, or the current one.
     Dictionary(Option<u32>),
+    /// How often each fault has happened.
+    Fired,
 }
 
 impl Asked {
@@ -84,6 +86,7 @@ impl Asked {
             "/subscribe" => Request::new(Dialect::V1),
             "/xrpc/network.bsky.jetstream.subscribeEvents" => Request::new(Dialect::V2),
             "/xrpc/network.bsky.jetstream.getZstdDictionary" => return Self::dictionary(pairs),
+            "/simnet/fired" => return Ok(Self::Fired),
             _ => return Err(Refusal::new(404, "NotFound", format!("there is nothing at {path}"))),
         };
         for pair in pairs {

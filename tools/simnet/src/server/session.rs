@@ -10,6 +10,8 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
+mod mischief;
+
 use super::Shared;
 use super::client::{self, Said};
 use super::faults::Fault;
@@ -64,6 +66,7 @@ pub(super) struct Session<'a> {
     reel: &'a Reel,
     film: &'a Film,
     /// Where messages are compressed.
+    press: Option<&'a Press>,
     squeezer: Option<Squeezer<'a>>,
     link: Link,
     dialect: Dialect,
@@ -90,6 +93,7 @@ impl<'a> Session<'a> {
             Some(Cursor::Seq(seq)) => reel.at_seq(seq),
         };
         if faults.contains(&Fault::V1Clamp) {
+            shared.faults.fire(Fault::V1Clamp);
             next += 500;
         }
         let places = (0..).map(|step| FAULT_FIRST + step * FAULT_STEP);
@@ -100,6 +104,7 @@ impl<'a> Session<'a> {
             shared,
             reel,
             film: press.map_or_else(|| reel.film(request.dialect), |press| press.film(reel)),
+            press,
             squeezer: press.map(Press::squeezer),
             link,
             dialect: request.dialect,
@@ -158,7 +163,7 @@ impl<'a> Session<'a> {
                 && (at <= self.sent || fault == Fault::Silence)
             {
                 self.faults.pop();
-                self.commit_fault(fault, said)?;
+                self.commit(fault, said)?;
                 continue;
             }
             let head = self.shared.head();
@@ -304,182 +309,6 @@ impl<'a> Session<'a> {
             self.send(PING, b"simnet")?;
         }
         Ok(())
-    }
-
-    // --- faults
-
-    fn commit_fault(&mut self, fault: Fault, said: &Receiver<Said>) -> Result<(), End> {
-        match fault {
-            Fault::Disconnect => return Err(End::Drop),
-            Fault::Silence => return self.be_silent(said),
-            Fault::SlowDrip => self.drip(said)?,
-            Fault::Garbage => {
-                for garbage in ["{\"did\":", "[]", "", "null", "\u{feff}{}", "{\"kind\":7,\"time_us\":\"x\"}"] {
-                    self.send_message(garbage)?;
-                }
-            }
-            Fault::Truncated => {
-                let bytes = self.next_frame();
-                self.link.write_all(&bytes[..bytes.len() / 2])?;
-                return Err(End::Drop);
-            }
-            Fault::Oversized => self.send_message(&self.oversized())?,
-            Fault::ErrorFrame => {
-                if self.dialect == Dialect::V2 {
-                    let error = r#"{"$type":"error","error":"ConsumerTooSlow","message":"the consumer is too slow"}"#;
-                    self.send_message(error)?;
-                }
-                return Err(End::Close(1008, "ConsumerTooSlow"));
-            }
-            Fault::Duplicate => {
-                self.block(self.next.saturating_sub(BLOCK), self.next)?;
-            }
-            Fault::Reorder => self.reorder()?,
-            Fault::UnknownKind => self.send_message(&self.unknown_kind())?,
-            Fault::Info => {
-                let kind = "network.bsky.jetstream.subscribeEvents#info";
-                let info = format!(
-                    r#"{{"$type":"message","payload":{{"$type":"{kind}","message":"a word","name":"OutdatedCursor"}}}}"#
-                );
-                self.send_message(&info)?;
-            }
-            Fault::Binary => self.send(BINARY, b"\x28\xb5\x2f\xfd\x00\x01atrarium_\xff")?,
-            Fault::Fragmented => self.fragment()?,
-            Fault::PingFlood => {
-                self.out.clear();
-                for size in 0..2_000 {
-                    frame(PING, &[b'p'; 125][..size % 126], &mut self.out);
-                }
-                self.flush()?;
-            }
-            // These have happened before the session began.
-            Fault::Http503 | Fault::CursorTooOld | Fault::V1Clamp => {}
-        }
-        Ok(())
-    }
-
-    fn be_silent(&mut self, said: &Receiver<Said>) -> Result<(), End> {
-        let until = machine::now() + SILENCE;
-        while machine::now() < until && !self.shared.is_stopping() {
-            self.rest(said, Duration::from_millis(50))?;
-        }
-        Err(End::Drop)
-    }
-
-    /// The frame that is next for this client, whole; an unimportant one after the end.
-    fn next_frame(&mut self) -> Vec<u8> {
-        let head = self.shared.head();
-        self.out.clear();
-        while self.next < head && !self.take(self.next) {
-            self.next += 1;
-        }
-        if self.out.is_empty() {
-            let text = self.unknown_kind();
-            self.put_message(&text);
-        }
-        std::mem::take(&mut self.out)
-    }
-
-    fn drip(&mut self, said: &Receiver<Said>) -> Result<(), End> {
-        let end = self.shared.head().min(self.next + 16);
-        while self.next < end {
-            self.out.clear();
-            let taken = self.take(self.next);
-            let bytes = std::mem::take(&mut self.out);
-            for piece in bytes.chunks(16) {
-                self.link.write_all(piece)?;
-                // Between frames the client is heard; here a pong would land in the middle of one.
-                machine::pause(Duration::from_millis(1));
-            }
-            self.next += 1;
-            self.count(u64::from(taken));
-            self.hear_all(said)?;
-        }
-        Ok(())
-    }
-
-    /// Sends the frames from one position to another, those that the client wants.
-    fn block(&mut self, from: u64, to: u64) -> io::Result<u64> {
-        self.out.clear();
-        let frames = (from..to).map(|position| u64::from(self.take(position))).sum();
-        self.flush()?;
-        Ok(frames)
-    }
-
-    fn reorder(&mut self) -> Result<(), End> {
-        let (from, seam, to) = (self.next, self.next + BLOCK, self.next + 2 * BLOCK);
-        if to <= self.shared.head() && self.frames_allowed() >= 2 * BLOCK {
-            let frames = self.block(seam, to)? + self.block(from, seam)?;
-            self.next = to;
-            self.count(frames);
-        }
-        Ok(())
-    }
-
-    fn fragment(&mut self) -> Result<(), End> {
-        let head = self.shared.head();
-        if self.next >= head {
-            return Ok(());
-        }
-        let whole = self.next_frame();
-        let (opcode, payload) = (whole[0] & 0x0f, payload(&whole));
-        let third = payload.len() / 3;
-        let mut out = Vec::new();
-        for (at, part) in [&payload[..third], &payload[third..2 * third], &payload[2 * third..]].into_iter().enumerate()
-        {
-            header(if at == 0 { opcode } else { CONTINUATION }, at == 2, part.len() as u64, &mut out);
-            out.extend_from_slice(part);
-            if at < 2 {
-                frame(PING, b"between", &mut out);
-            }
-        }
-        self.link.write_all(&out)?;
-        if self.next < head {
-            self.next += 1;
-            self.count(1);
-        }
-        Ok(())
-    }
-
-    /// Stream time of what was sent last.
-    fn time_micros(&self) -> i64 {
-        if self.reel.is_empty() { 0 } else { self.reel.time_micros(self.next.saturating_sub(1)) }
-    }
-
-    fn unknown_kind(&self) -> String {
-        let micros = self.time_micros();
-        match self.dialect {
-            Dialect::V1 => format!(
-                r#"{{"did":"did:plc:tomorrow","time_us":{micros},"kind":"tomorrow","tomorrow":{{"atrarium_":[1,null]}}}}"#
-            ),
-            Dialect::V2 => {
-                let time = atrarium::syntax::Time::from_micros(micros);
-                let kind = "network.bsky.jetstream.subscribeEvents#tomorrow";
-                format!(
-                    r#"{{"$type":"message","payload":{{"$type":"{kind}","did":"did:plc:tomorrow","time":"{time}"}}}}"#
-                )
-            }
-        }
-    }
-
-    /// A like of 5 MiB.
-    fn oversized(&self) -> String {
-        let micros = self.time_micros();
-        let rev = atrarium::syntax::Tid::from_time(atrarium::syntax::Time::from_micros(micros), 0);
-        let record = format!(r#"{{"$type":"app.bsky.feed.like","note":"{}"}}"#, "x".repeat(5 << 20));
-        let (did, rkey, cid) = ("did:plc:large", "large", "bafyreilarge");
-        match self.dialect {
-            Dialect::V1 => format!(
-                r#"{{"did":"{did}","time_us":{micros},"kind":"commit","commit":{{"rev":"{rev}","operation":"create","collection":"app.bsky.feed.like","rkey":"{rkey}","record":{record},"cid":"{cid}"}}}}"#
-            ),
-            Dialect::V2 => {
-                let time = atrarium::syntax::Time::from_micros(micros);
-                let kind = "network.bsky.jetstream.subscribeEvents#commit";
-                format!(
-                    r#"{{"$type":"message","payload":{{"$type":"{kind}","cid":"{cid}","collection":"app.bsky.feed.like","did":"{did}","operation":"create","record":{record},"rev":"{rev}","rkey":"{rkey}","time":"{time}"}}}}"#
-                )
-            }
-        }
     }
 }
 
