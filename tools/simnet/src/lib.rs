@@ -12,6 +12,7 @@
 //! ```
 //!
 //! - `world`: who is there. `scenes`: what happens. `network`: in which order the stream tells it.
+//! - `compare`, `fetch`: what a running engine serves, beside the expected feeds.
 //! - `event`, `json`: how a line is written. `file`: how one is read.
 //! - `reel`, `press`, `server`: frames in memory, plain and compressed, and who gets which. `dictionary`, `authority`: zstd and TLS.
 //!
@@ -20,8 +21,10 @@
 #![forbid(unsafe_code)]
 
 mod authority;
+mod compare;
 mod dictionary;
 mod event;
+mod fetch;
 mod file;
 mod json;
 mod machine;
@@ -40,6 +43,7 @@ use atrarium::syntax::Time;
 use model::{Delivery, Model};
 
 pub use authority::{Authority, AuthorityError};
+pub use compare::{CompareError, Comparison, compare};
 pub use dictionary::{Dictionary, DictionaryError};
 pub use event::{Dialect, Event, Kind, Operation};
 pub use file::{FileError, read_files};

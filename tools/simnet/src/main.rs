@@ -38,6 +38,19 @@ enum Command {
         #[arg(long, value_parser = simnet::parse_time)]
         now: Option<Time>,
     },
+    /// Reads every feed of a running engine page by page, and compares it with `expect`
+    ///
+    /// Prints `feeds N posts N pages N differing N`; the first feeds that differ are named on stderr, and it exits with 1.
+    Compare {
+        /// The engine's HTTP listener, `host:port`
+        #[arg(long, value_name = "ADDR")]
+        http: String,
+        #[command(flatten)]
+        network: NetworkArgs,
+        /// The moment of reading; without it, the latest witnessed time of the stream
+        #[arg(long, value_parser = simnet::parse_time)]
+        now: Option<Time>,
+    },
     /// Counts what happens in the network
     Stats {
         #[command(flatten)]
@@ -141,6 +154,9 @@ struct ServeArgs {
     v1_cursor: bool,
 }
 
+/// How many feeds that differ are named.
+const DIFFERENCES_TOLD: usize = 20;
+
 /// Frames a second; `None` is `max`.
 #[derive(Clone, Copy)]
 struct Rate(Option<f64>);
@@ -210,6 +226,7 @@ fn run(command: Command) -> Result<(), Failure> {
             let feeds = simnet::expect(&network.options()?, now);
             print_line(&serde_json::json!({ "feeds": feeds }).to_string())
         }
+        Command::Compare { http, network, now } => compare(&http, &network.options()?, now),
         Command::Stats { network } => stats(&network.options()?),
         Command::Serve(args) => serve(&args),
         Command::Dictionary { file, dialect } => {
@@ -257,6 +274,20 @@ fn stats(options: &Options) -> Result<(), Failure> {
     ]);
     let report = serde_json::json!({"totals": totals, "kinds": stats.kinds, "features": stats.features});
     print_line(&serde_json::to_string_pretty(&report).map_err(|error| Failure::Failed(error.to_string()))?)
+}
+
+fn compare(http: &str, options: &Options, now: Option<Time>) -> Result<(), Failure> {
+    let expected = simnet::expect(options, now);
+    let found = simnet::compare(http, &expected, options.seed).map_err(|error| Failure::Failed(error.to_string()))?;
+    let differing = found.differences.len();
+    print_line(&format!("feeds {} posts {} pages {} differing {differing}", found.feeds, found.posts, found.pages))?;
+    for difference in found.differences.iter().take(DIFFERENCES_TOLD) {
+        eprintln!("{difference}");
+    }
+    match differing {
+        0 => Ok(()),
+        _ => Err(Failure::Failed(format!("{differing} feeds of {http} are not as they should be"))),
+    }
 }
 
 fn serve(args: &ServeArgs) -> Result<(), Failure> {
