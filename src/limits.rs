@@ -45,6 +45,9 @@ pub const FRAME_SKIP_BYTES_MAX: u64 = 256 << 20;
 pub const UPGRADE_BYTES_MAX: usize = 16 << 10;
 /// The reader's receive buffer in bytes. At most 256 KiB stays in cache (DESIGN §7).
 pub const RECEIVE_BUFFER_BYTES: usize = 256 << 10;
+/// What was received of a TLS stream and is not decrypted yet, in bytes: several records (16 KiB each), and the longest
+/// handshake message (64 KiB).
+pub const TLS_BUFFER_BYTES: usize = 128 << 10;
 /// A position token goes into every ring after this many frames.
 pub const TOKEN_FRAMES: u64 = 4096;
 /// …and after this time, in milliseconds, idle or not.
@@ -156,6 +159,7 @@ const _: () = {
     assert!(FRAME_RING_SLOTS.is_power_of_two() && FACT_RING_SLOTS.is_power_of_two());
     assert!(PAGE_ITEMS_DEFAULT <= PAGE_ITEMS_MAX);
     assert!(RECEIVE_BUFFER_BYTES <= 256 << 10);
+    assert!(TLS_BUFFER_BYTES + UPGRADE_BYTES_MAX < RECEIVE_BUFFER_BYTES, "what is decrypted at once must fit");
     assert!(UPGRADE_BYTES_MAX < RECEIVE_BUFFER_BYTES, "the answer to the request must fit into the receive buffer");
     assert!(FRAME_SKIP_BYTES_MAX > FRAME_BYTES_MAX as u64);
     assert!(BACKOFF_FIRST_MILLIS <= BACKOFF_MAX_MILLIS);

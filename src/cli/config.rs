@@ -13,6 +13,7 @@ use super::serve::{LogFormat, OnOff, StartFrom};
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct File {
     pub upstream: Option<Vec<String>>,
+    pub upstream_ca: Option<PathBuf>,
     pub data_dir: Option<PathBuf>,
     pub listen: Option<SocketAddr>,
     pub admin_listen: Option<SocketAddr>,
@@ -60,7 +61,7 @@ mod tests {
         let text = "upstream=['ws://127.0.0.1:1/subscribe']\ndata-dir='x'\nlisten='127.0.0.1:0'\nadmin-listen='[::1]:0'\n\
                     public-url='https://a.example'\npublisher-did='did:plc:abc'\nzstd='off'\nfrom='live'\nworkers=2\n\
                     http-threads=1\npin=true\nrate-limit='on'\ntrusted-proxy=['10.0.0.0/8']\nlog-format='json'\n\
-                    zstd-dictionary='d'\n";
+                    zstd-dictionary='d'\nupstream-ca='c'\n";
         let file: File = toml::from_str(text).expect("all keys are known");
         assert_eq!(file.workers, Some(2));
         assert_eq!(file.from, Some(StartFrom::Live));

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -48,6 +48,9 @@ pub struct ServeArgs {
     /// /xrpc/network.bsky.jetstream.subscribeEvents or none means v2 [default: the public v2 hosts]
     #[arg(long, env = "ATRARIUM_UPSTREAM", value_name = "URL", value_delimiter = ',')]
     upstream: Vec<String>,
+    /// Certificates (PEM) of an authority of your own that wss:// hosts may be certified by [default: the public ones]
+    #[arg(long, env = "ATRARIUM_UPSTREAM_CA", value_name = "FILE")]
+    upstream_ca: Option<PathBuf>,
     #[command(flatten)]
     data_dir: DataDir,
     /// Where readers are answered; port 0 takes a free one [default: 127.0.0.1:3000]
@@ -153,6 +156,11 @@ fn refuse_what_is_not_built(args: &ServeArgs, file: &File) -> Result<(), Failure
     Ok(())
 }
 
+/// A file that a flag names.
+fn read(flag: &str, path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| Failure::usage(format!("{flag} {}: {error}", path.display())))
+}
+
 /// Flag, then environment (both are in `args`), then file, then default.
 fn config(args: ServeArgs, file: File) -> Result<Config, Failure> {
     refuse_what_is_not_built(&args, &file)?;
@@ -163,6 +171,7 @@ fn config(args: ServeArgs, file: File) -> Result<Config, Failure> {
         .iter()
         .map(|url| Endpoint::parse(url).map_err(|error| Failure::usage(format!("--upstream {url}: {error}"))))
         .collect::<Result<Vec<_>, _>>()?;
+    let upstream_ca = args.upstream_ca.or(file.upstream_ca).map(|path| read("--upstream-ca", &path)).transpose()?;
     let publisher_did = args.publisher_did.or(file.publisher_did);
     let publisher_did = publisher_did
         .map(|did| Did::parse(&did).map_err(|error| Failure::usage(format!("--publisher-did {did}: {error}"))))
@@ -171,6 +180,7 @@ fn config(args: ServeArgs, file: File) -> Result<Config, Failure> {
     let default_listen = |port| SocketAddr::from(([127, 0, 0, 1], port));
     Ok(Config {
         upstreams,
+        upstream_ca,
         data_dir,
         listen: args.listen.or(file.listen).unwrap_or_else(|| default_listen(3000)),
         admin_listen: args.admin_listen.or(file.admin_listen).unwrap_or_else(|| default_listen(3001)),

@@ -13,7 +13,7 @@ use crate::clock::{Clock, Now};
 use crate::disk::{self, RealDisk};
 use crate::ingest::committer::{self, Committer, Folded};
 use crate::ingest::lanes::{self, Lanes, Parcel};
-use crate::ingest::reader::{self, Reader, WithoutCursor};
+use crate::ingest::reader::{self, Reader, Tls, WithoutCursor};
 use crate::ingest::sieve::Sieve;
 use crate::ingest::worker::{Parser, Product, Worker};
 use crate::limits::{FACT_RING_SLOTS, FRAME_RING_SLOTS, STOP_TIMEOUT_MILLIS};
@@ -30,6 +30,8 @@ use crate::wire::endpoint::Endpoint;
 pub struct Config {
     /// Hosts of the stream, tried in turn; at least one.
     pub upstreams: Vec<Endpoint>,
+    /// Certificates (PEM) of authorities that `wss://` hosts may be certified by, besides the public ones.
+    pub upstream_ca: Option<Vec<u8>>,
     /// Where the log lies.
     pub data_dir: PathBuf,
     /// Where readers are answered.
@@ -258,7 +260,11 @@ fn new_reader(
         From::Live => WithoutCursor::Live,
         From::Oldest => WithoutCursor::Oldest,
     };
-    let settings = reader::Config::new(config.upstreams.clone(), without_cursor);
+    let mut settings = reader::Config::new(config.upstreams.clone(), without_cursor);
+    if config.upstreams.iter().any(Endpoint::is_tls) {
+        let tls = Tls::new(config.upstream_ca.as_deref(), &common.clock);
+        settings.tls = Some(tls.map_err(|error| StartError::Config(format!("--upstream-ca: {error}")))?);
+    }
     Reader::new(settings, lanes, common.clock.clone(), seeded(&common.clock))
         .map_err(|error| StartError::Config(format!("cannot start the reader: {error}")))
 }

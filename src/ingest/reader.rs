@@ -18,6 +18,9 @@
 
 mod connection;
 mod plan;
+#[cfg(feature = "server")]
+mod tls;
+mod transport;
 
 use std::io;
 use std::sync::Arc;
@@ -29,9 +32,12 @@ use mio::{Events, Poll, Token, Waker};
 use tracing::{debug, info, warn};
 
 pub use self::plan::{Config, Timeouts, WithoutCursor};
+#[cfg(feature = "server")]
+pub use self::tls::{Tls, TlsError};
 
 use self::connection::Connection;
 use self::plan::{Outcome, Plan};
+use self::transport::Transport;
 use crate::clock::Clock;
 use crate::fact::{Cursor, GapReason};
 use crate::limits::{FULL_WAIT_MILLIS, TOKEN_INTERVAL_MILLIS};
@@ -99,6 +105,8 @@ impl Stop {
 /// The loop of the reader's thread.
 pub struct Reader<S> {
     plan: Plan,
+    #[cfg(feature = "server")]
+    tls: Option<Tls>,
     sink: S,
     clock: Clock,
     poll: Poll,
@@ -122,6 +130,8 @@ enum Why {
     Resolve { host: String, error: io::Error },
     #[error("{0}")]
     Network(#[from] io::Error),
+    #[error("this reader was set up without TLS: use ws://")]
+    NoTls,
     #[error("no connection within {0:?}")]
     ConnectTimeout(Duration),
     #[error("{0}")]
@@ -156,10 +166,22 @@ impl<S: Sink> Reader<S> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
         let stop = Stop { asked: Arc::new(AtomicBool::new(false)), waker };
+        #[cfg(feature = "server")]
+        let tls = config.tls.clone();
         let plan = Plan::new(config, rng);
         let events = Events::with_capacity(8);
         let tick_at = clock.monotonic();
-        Ok(Self { plan, sink, clock, poll, events, stop, tick_at })
+        Ok(Self {
+            #[cfg(feature = "server")]
+            tls,
+            plan,
+            sink,
+            clock,
+            poll,
+            events,
+            stop,
+            tick_at,
+        })
     }
 
     /// What stops this reader.
@@ -226,7 +248,7 @@ impl<S: Sink> Reader<S> {
             match self.connect_to(*address, until) {
                 Ok(Some(stream)) => {
                     let session = session.take().expect("invariant: the loop ends with the first connection");
-                    return Ok(Connection::new(stream, session, deadline));
+                    return Ok(Connection::new(self.transport(endpoint, stream)?, session, deadline));
                 }
                 Ok(None) if self.stopped() => return Err(Why::Stopped),
                 Ok(None) => last = Why::ConnectTimeout(limit),
@@ -234,6 +256,18 @@ impl<S: Sink> Reader<S> {
             }
         }
         Err(last)
+    }
+
+    /// TLS where the endpoint wants it.
+    fn transport(&self, endpoint: &Endpoint, stream: mio::net::TcpStream) -> Result<Transport, Why> {
+        if !endpoint.is_tls() {
+            return Ok(Transport::Plain(stream));
+        }
+        #[cfg(feature = "server")]
+        if let Some(tls) = &self.tls {
+            return Ok(Transport::Tls(Box::new(tls.begin(endpoint.host(), stream)?)));
+        }
+        Err(Why::NoTls)
     }
 
     /// One address; `None` when the time is over, or the reader was stopped.

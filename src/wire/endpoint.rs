@@ -1,6 +1,6 @@
 //! Where the stream is read: an upstream URL, parsed once, and the request that asks for a position.
 //!
-//! In: the text of `--upstream`. Out: host, port, dialect, and the URL of one connection. The path says the dialect:
+//! In: the text of `--upstream`. Out: host, port, dialect, TLS or not (`wss`), and the URL of one connection. The path says the dialect:
 //!
 //! ```text
 //! ws://host/subscribe                                          v1
@@ -48,7 +48,7 @@ pub struct Endpoint {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
     /// Not a URL at all.
-    #[error("the upstream {text:?} is not a URL ({why}): use ws://host or ws://host/subscribe")]
+    #[error("the upstream {text:?} is not a URL ({why}): use wss://host or wss://host/subscribe")]
     NotAUrl {
         /// As given.
         text: String,
@@ -56,18 +56,12 @@ pub enum EndpointError {
         why: String,
     },
     /// Another scheme.
-    #[error("the upstream {text:?} has the scheme {scheme}: use ws://")]
+    #[error("the upstream {text:?} has the scheme {scheme}: use ws:// or wss://")]
     Scheme {
         /// As given.
         text: String,
         /// Its scheme.
         scheme: String,
-    },
-    /// `wss://`
-    #[error("the upstream {text:?} needs TLS, which is not built in yet: use ws://, or put a TLS proxy in front")]
-    Tls {
-        /// As given.
-        text: String,
     },
     /// A path that belongs to no dialect.
     #[error("the upstream {text:?} has the path {path}: use {V1_PATH} for v1, and {V2_PATH} or no path for v2")]
@@ -128,8 +122,7 @@ impl Endpoint {
         let given = || text.to_owned();
         let mut url = Url::parse(text).map_err(|why| EndpointError::NotAUrl { text: given(), why: why.to_string() })?;
         match url.scheme() {
-            "ws" => {}
-            "wss" => return Err(EndpointError::Tls { text: given() }),
+            "ws" | "wss" => {}
             scheme => return Err(EndpointError::Scheme { text: given(), scheme: scheme.to_owned() }),
         }
         if !url.username().is_empty() || url.password().is_some() {
@@ -153,6 +146,11 @@ impl Endpoint {
     /// The form of the stream.
     pub fn dialect(&self) -> Dialect {
         self.dialect
+    }
+
+    /// Whether TLS is spoken: `wss://`.
+    pub fn is_tls(&self) -> bool {
+        self.url.scheme() == "wss"
     }
 
     /// The host as [`Host`](crate::fact::Host) names it: with its port where that is not the scheme's own.
@@ -240,12 +238,15 @@ mod tests {
             ("ws://H.example:80/#x", Dialect::V2, "h.example", 80, "h.example"),
             ("ws://[::1]:6008", Dialect::V2, "[::1]", 6008, "[::1]:6008"),
             ("ws://h/xrpc/network.bsky.jetstream.subscribeEvents", Dialect::V2, "h", 80, "h"),
+            ("wss://h/subscribe", Dialect::V1, "h", 443, "h"),
+            ("wss://h:6008", Dialect::V2, "h", 6008, "h:6008"),
         ] {
             let endpoint = Endpoint::parse(url).unwrap();
             assert_eq!(endpoint.dialect(), dialect, "{url}");
             assert_eq!(endpoint.host(), host, "{url}");
             assert_eq!(endpoint.port(), port, "{url}");
             assert_eq!(endpoint.host_name(), name, "{url}");
+            assert_eq!(endpoint.is_tls(), url.starts_with("wss"), "{url}");
         }
     }
 
@@ -254,8 +255,7 @@ mod tests {
         for (url, says) in [
             ("jetstream", "is not a URL"),
             ("ws://", "is not a URL"),
-            ("http://h/subscribe", "use ws://"),
-            ("wss://h", "TLS, which is not built in yet: use ws://"),
+            ("http://h/subscribe", "use ws:// or wss://"),
             ("ws://h/subscribe/", "use /subscribe for v1"),
             ("ws://h/xrpc/other", "no path for v2"),
             ("ws://u:p@h", "remove it"),

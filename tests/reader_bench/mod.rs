@@ -1,4 +1,5 @@
 //! The workbench of the reader's tests: hosts with scripts, a sink that takes notes, a reader at work.
+#![allow(dead_code, reason = "each of the tests uses its part of it")]
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,6 +12,8 @@ use std::time::Duration;
 
 use atrarium::clock::Clock;
 use atrarium::fact::{Cursor, GapReason, Host};
+#[cfg(feature = "server")]
+use atrarium::ingest::reader::Tls;
 use atrarium::ingest::reader::{Config, Pressure, Reader, Sink, Stop, Timeouts, WithoutCursor};
 use atrarium::syntax::Time;
 use atrarium::telemetry::Reason;
@@ -29,15 +32,60 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// What a host does with one connection.
 pub type Script = Box<dyn FnOnce(Guest) + Send>;
 
+/// What a host reads and writes.
+pub enum Stream {
+    Plain(TcpStream),
+    #[cfg(feature = "server")]
+    Tls(Box<rustls::StreamOwned<rustls::ServerConnection, TcpStream>>),
+}
+
+impl Stream {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(socket) => socket,
+            #[cfg(feature = "server")]
+            Self::Tls(stream) => stream.get_ref(),
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.read(into),
+            #[cfg(feature = "server")]
+            Self::Tls(stream) => stream.read(into),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.write(bytes),
+            #[cfg(feature = "server")]
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.flush(),
+            #[cfg(feature = "server")]
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
+}
+
 /// One connection as its host sees it.
 pub struct Guest {
-    stream: TcpStream,
+    stream: Stream,
     asked: Sender<String>,
 }
 
 impl Guest {
     /// Agrees to the handshake, and tells the test what was asked for.
-    pub fn accept(self) -> WebSocket<TcpStream> {
+    pub fn accept(self) -> WebSocket<Stream> {
         let asked = self.asked;
         #[expect(clippy::result_large_err, reason = "the type is tungstenite's")]
         let note = move |request: &Request, response: Response| {
@@ -48,8 +96,8 @@ impl Guest {
     }
 
     /// The stream behind the request, and the answer that agrees to it.
-    pub fn accept_by_hand(mut self) -> (TcpStream, String) {
-        self.stream.set_nodelay(true).expect("a socket");
+    pub fn accept_by_hand(mut self) -> (Stream, String) {
+        self.stream.socket().set_nodelay(true).expect("a socket");
         let request = self.request();
         let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).expect("a key");
         let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
@@ -63,6 +111,11 @@ impl Guest {
     pub fn answer(mut self, bytes: &[u8]) {
         self.request();
         let _hung_up = self.stream.write_all(bytes);
+    }
+
+    /// Takes whatever comes first, answers with these bytes, and hangs up.
+    pub fn answer_anything(mut self, bytes: &[u8]) {
+        let _hung_up = self.stream.read(&mut [0; 16 << 10]).and_then(|_| self.stream.write_all(bytes));
     }
 
     /// Takes everything and says nothing.
@@ -97,8 +150,30 @@ impl Server {
         Self::on(TcpListener::bind("127.0.0.1:0").expect("a free port"), scripts)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a host of a test")]
     pub fn on(listener: TcpListener, scripts: Vec<Script>) -> Self {
+        Self::with(listener, scripts, "ws", |socket| Some(Stream::Plain(socket)))
+    }
+
+    /// Under TLS. A connection that breaks off in the handshake uses up no script.
+    #[cfg(feature = "server")]
+    pub fn tls(config: &Arc<rustls::ServerConfig>, scripts: Vec<Script>) -> Self {
+        let config = Arc::clone(config);
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self::with(listener, scripts, "wss", move |socket| {
+            let session = rustls::ServerConnection::new(Arc::clone(&config)).expect("a sound configuration");
+            let mut stream = rustls::StreamOwned::new(session, socket);
+            stream.conn.complete_io(&mut stream.sock).ok()?;
+            Some(Stream::Tls(Box::new(stream)))
+        })
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a host of a test")]
+    fn with(
+        listener: TcpListener,
+        scripts: Vec<Script>,
+        scheme: &str,
+        open: impl Fn(TcpStream) -> Option<Stream> + Send + 'static,
+    ) -> Self {
         let address = listener.local_addr().expect("it is bound");
         let (sender, asked) = mpsc::channel();
         let stop = Arc::new(AtomicBool::new(false));
@@ -109,12 +184,14 @@ impl Server {
                 if stopped.load(Ordering::Relaxed) {
                     return;
                 }
-                if let Some(script) = scripts.next() {
+                if let Some(stream) = open(stream)
+                    && let Some(script) = scripts.next()
+                {
                     script(Guest { stream, asked: sender.clone() });
                 }
             }
         });
-        Self { url: format!("ws://{address}"), asked, stop, address, thread: Some(thread) }
+        Self { url: format!("{scheme}://{address}"), asked, stop, address, thread: Some(thread) }
     }
 
     /// The request target of the next connection.
@@ -161,20 +238,20 @@ pub fn frame(seq: u64) -> String {
     format!("{{\"seq\":{seq}}}")
 }
 
-pub fn send(socket: &mut WebSocket<TcpStream>, seqs: impl IntoIterator<Item = u64>) {
+pub fn send(socket: &mut WebSocket<Stream>, seqs: impl IntoIterator<Item = u64>) {
     for seq in seqs {
         // A reader that was asked to reconnect hangs up in the middle.
         let _hung_up = socket.send(Message::text(frame(seq)));
     }
 }
 
-pub fn close(mut socket: WebSocket<TcpStream>) {
+pub fn close(mut socket: WebSocket<Stream>) {
     let _hung_up = socket.close(Some(CloseFrame { code: CloseCode::Restart, reason: "bye".into() }));
     keep(socket);
 }
 
 /// Keeps a connection until the reader hangs up, and gives what it sent. No data frame may be among it.
-pub fn keep(mut socket: WebSocket<TcpStream>) -> Vec<Message> {
+pub fn keep(mut socket: WebSocket<Stream>) -> Vec<Message> {
     let mut got = Vec::new();
     while let Ok(message) = socket.read() {
         assert!(!message.is_text() && !message.is_binary(), "a v2 host closes on a data frame: {message}");
@@ -267,6 +344,8 @@ pub struct Setup {
     /// What is said to this frame.
     pub special: Option<(u64, Pressure)>,
     pub without_cursor: WithoutCursor,
+    /// PEM of an authority of the test, for `wss://`.
+    pub ca: Option<String>,
 }
 
 /// Tries again soon; waits long.
@@ -276,14 +355,20 @@ pub fn setup() -> Setup {
         backoff_max: Duration::from_millis(20),
         ..Timeouts::default()
     };
-    Setup { timeouts, room: usize::MAX, special: None, without_cursor: WithoutCursor::Live }
+    Setup { timeouts, room: usize::MAX, special: None, without_cursor: WithoutCursor::Live, ca: None }
 }
 
 impl Setup {
     #[expect(clippy::disallowed_methods, reason = "the reader's thread of a test")]
     pub fn read(self, urls: &[&str]) -> Work {
         let endpoints = urls.iter().map(|url| Endpoint::parse(url).expect("a sound URL")).collect();
-        let config = Config { endpoints, without_cursor: self.without_cursor, timeouts: self.timeouts };
+        let mut config = Config::new(endpoints, self.without_cursor);
+        config.timeouts = self.timeouts;
+        #[cfg(feature = "server")]
+        if urls.iter().any(|url| url.starts_with("wss")) {
+            let tls = Tls::new(self.ca.as_ref().map(String::as_bytes), &Clock::real());
+            config.tls = Some(tls.expect("a sound authority"));
+        }
         let notes = Arc::new(Mutex::new(Notes::default()));
         let room = Arc::new(AtomicUsize::new(self.room));
         let clock = Clock::real();
@@ -319,8 +404,9 @@ impl Work {
     pub fn until(&self, what: &str, ready: impl Fn(&Notes) -> bool) {
         let end = self.clock.monotonic() + PATIENCE;
         while !ready(&self.notes()) {
-            let late = self.clock.monotonic() >= end;
-            assert!(!late, "{what}: {:?} frames, lost: {:?}", self.notes().seqs.len(), self.notes().lost);
+            let (late, notes) = (self.clock.monotonic() >= end, self.notes());
+            assert!(!late, "{what}: {:?} frames, lost: {:?}", notes.seqs.len(), notes.lost);
+            drop(notes);
             pause(2);
         }
     }

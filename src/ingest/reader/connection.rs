@@ -1,4 +1,4 @@
-//! One TCP connection with its websocket session, and the times by which something must have happened on it.
+//! One connection with its websocket session, and the times by which something must have happened on it.
 //!
 //! ```text
 //! begin ──up──► handshake ──Open──► waiting for data ──text──► reading
@@ -14,12 +14,13 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::Why;
 use super::plan::Timeouts;
+use super::transport::Transport;
 use crate::wire::endpoint::Endpoint;
 use crate::wire::session::{Event, Session, SessionError};
 
-/// A connected socket. It was registered at the poll for edges: after one it is read until it would block.
+/// A connected socket, plain or under TLS. It was registered at the poll for edges: after one it is read until it would block.
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Transport,
     session: Session,
     stage: Stage,
     readable: bool,
@@ -39,7 +40,7 @@ enum Stage {
 
 impl Connection {
     /// Of a stream that is up; the handshake must be done at `until`.
-    pub(super) fn new(stream: TcpStream, session: Session, until: Duration) -> Self {
+    pub(super) fn new(stream: Transport, session: Session, until: Duration) -> Self {
         Self { stream, session, stage: Stage::Handshake { until }, readable: true, ended: false }
     }
 
@@ -97,7 +98,10 @@ impl Connection {
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        match self.stream.flush() {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// The answer to a close, as far as the host still wants it.
@@ -149,8 +153,8 @@ impl Connection {
     }
 
     /// Closes the socket.
-    pub(super) fn hang_up(mut self, poll: &Poll) {
-        release(poll, &mut self.stream);
+    pub(super) fn hang_up(self, poll: &Poll) {
+        self.stream.hang_up(poll);
     }
 }
 

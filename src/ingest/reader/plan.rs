@@ -35,12 +35,21 @@ pub struct Config {
     pub without_cursor: WithoutCursor,
     /// How long things may take.
     pub timeouts: Timeouts,
+    /// How `wss://` is spoken; needed where an endpoint is one.
+    #[cfg(feature = "server")]
+    pub tls: Option<super::Tls>,
 }
 
 impl Config {
-    /// With the timeouts of [`limits`](crate::limits).
+    /// With the timeouts of [`limits`](crate::limits), and no TLS.
     pub fn new(endpoints: Vec<Endpoint>, without_cursor: WithoutCursor) -> Self {
-        Self { endpoints, without_cursor, timeouts: Timeouts::default() }
+        Self {
+            endpoints,
+            without_cursor,
+            timeouts: Timeouts::default(),
+            #[cfg(feature = "server")]
+            tls: None,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ const MINUTE: i64 = 60_000_000;
 
 fn plan(urls: &[&str], without_cursor: WithoutCursor) -> Plan {
     let endpoints = urls.iter().map(|url| Endpoint::parse(url).unwrap()).collect();
-    Plan::new(Config { endpoints, without_cursor, timeouts: Timeouts::default() }, fastrand::Rng::with_seed(1))
+    Plan::new(Config::new(endpoints, without_cursor), fastrand::Rng::with_seed(1))
 }
 
 fn v2(urls: &[&str]) -> Plan {
