@@ -7,6 +7,7 @@
 #[path = "spine/compare.rs"]
 mod compare;
 #[path = "spine/process.rs"]
+#[allow(dead_code, reason = "shared with tests that measure")]
 mod process;
 
 use std::path::{Path, PathBuf};
