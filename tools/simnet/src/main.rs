@@ -109,10 +109,13 @@ struct ServeArgs {
     listen: String,
     #[command(flatten)]
     network: NetworkArgs,
-    /// A second host of the same network, on the same timeline, with other sequence numbers and without faults: a client
-    /// can switch between the two. Prints `second-host ADDR` after `listening ADDR`
+    /// A second host of the same network, on the same timeline, with other sequence numbers: a client can switch between
+    /// the two. Prints `second-host ADDR` after `listening ADDR`
     #[arg(long, value_name = "ADDR")]
     second_host: Option<String>,
+    /// The faults of the second host. `disconnect,http-503` on both makes a client switch to and fro
+    #[arg(long, value_delimiter = ',', requires = "second_host")]
+    second_faults: Vec<String>,
     /// Serves these lines (v1 or v2) instead of a seeded network
     #[arg(long, num_args = 1..)]
     file: Vec<PathBuf>,
@@ -297,7 +300,7 @@ fn serve(args: &ServeArgs) -> Result<(), Failure> {
         }
         return Ok(());
     }
-    let faults = args.faults.iter().map(|name| Fault::parse(name)).collect::<Result<_, _>>().map_err(Failure::Usage)?;
+    let (faults, second_faults) = (faults(&args.faults)?, faults(&args.second_faults)?);
     let read = |file: &Option<PathBuf>| file.as_deref().map(Dictionary::read).transpose();
     let dictionary_v2 = read(&args.dictionary).map_err(|error| Failure::Failed(error.to_string()))?;
     let dictionary_v1 = read(&args.dictionary_v1).map_err(|error| Failure::Failed(error.to_string()))?;
@@ -314,7 +317,7 @@ fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let reel = reel(args)?;
     let second = match &args.second_host {
         Some(listen) => {
-            let options = ServerOptions { faults: Vec::new(), drop_after: None, ..options.clone() };
+            let options = ServerOptions { faults: second_faults, ..options.clone() };
             Some(start(listen, self::reel(args)?.of_another_host(), options, args)?)
         }
         None => None,
@@ -326,6 +329,10 @@ fn serve(args: &ServeArgs) -> Result<(), Failure> {
     }
     server.wait();
     Ok(())
+}
+
+fn faults(names: &[String]) -> Result<Vec<Fault>, Failure> {
+    names.iter().map(|name| Fault::parse(name)).collect::<Result<_, _>>().map_err(Failure::Usage)
 }
 
 fn reel(args: &ServeArgs) -> Result<Reel, Failure> {

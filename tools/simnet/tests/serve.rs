@@ -218,6 +218,8 @@ fn another_host_goes_on_where_the_first_one_was_by_time() {
     let rest = texts(&mut connect(&url(&second, Dialect::V1, &format!("cursor={at}"))), 2_000);
     assert!(rest.len() >= EVENTS - 1_000 && time(&rest[0]) >= at);
     assert!(seq(&rest[0]) < seq(&got[0]), "numbers mean something else");
+    let by_time = texts(&mut connect(&url(&second, Dialect::V2, &format!("cursor={at}"))), 1);
+    assert_eq!(value(&by_time[0])["payload"]["seq"].as_u64(), Some(seq(&rest[0])), "v2 takes a moment too");
     // One timeline: a number of the first host lies in the future of the second, and gets nothing of what has been.
     let query = format!("cursor={}", seq(&got[999]));
     let mut client = connect(&url(&second, Dialect::V1, &query));

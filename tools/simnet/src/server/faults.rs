@@ -70,6 +70,8 @@ faults! {
     ClockAhead = "clock-jump-ahead", false, "likes among 64 events, and nothing else, come with a stream time 10 years ahead: \
         the feeds stay as they are, if stream time is about wall time (`--epoch now`)";
     ClockBack = "clock-jump-back", false, "likes among 64 events, and nothing else, come with a stream time 10 years ago";
+    ClockCut = "clock-jump-cut", true, "as clock-jump-ahead, and the connection is cut right behind such a like: a client that \
+        resumes by its time gets nothing more";
     V1Clamp = "v1-clamp", false, "v1, if a cursor is given: the stream silently begins 500 events later. LOSES these events";
 }
 
@@ -140,6 +142,13 @@ impl FaultBook {
     /// Notes that a fault has happened.
     pub fn fire(&self, fault: Fault) {
         *self.book().fired.entry(fault.name()).or_default() += 1;
+    }
+
+    /// Takes back a fault that was planned and has not happened: a later connection meets it.
+    pub fn give_back(&self, fault: Fault) {
+        if let Some(entry) = self.book().left.iter_mut().find(|entry| entry.0 == fault) {
+            entry.1 += 1;
+        }
     }
 
     /// How often each of the faults that were asked for has happened.

@@ -13,7 +13,7 @@ use crate::reel::{Mark, Reel};
 const COLLECTIONS_MAX: usize = 100;
 /// DIDs that one client may name.
 const DIDS_MAX: usize = 10_000;
-/// v1: a cursor below this is a sequence number.
+/// A cursor below this is a sequence number; from here on, a moment in microseconds.
 const SEQ_BELOW: u64 = 1_000_000_000_000_000;
 
 /// A handshake that is refused.
@@ -142,7 +142,7 @@ impl Request {
                     value.parse().map_err(|_| Refusal::bad("maxMessageSizeBytes is not a number"))?;
             }
             (_, "cursor") if value.is_empty() => {}
-            (dialect, "cursor") => self.cursor = Some(parse_cursor(dialect, &value)?),
+            (_, "cursor") => self.cursor = Some(parse_cursor(&value)?),
             (Dialect::V1, "requireHello") => self.require_hello = value == "true",
             (_, "compress") if value == "true" => self.compress("compress=true")?,
             (Dialect::V2, "zstdDictionary") if !value.is_empty() => {
@@ -166,10 +166,11 @@ impl Request {
     }
 }
 
-fn parse_cursor(dialect: Dialect, value: &str) -> Result<Cursor, Refusal> {
+/// As Jetstream tells them apart, in both dialects: by their size.
+fn parse_cursor(value: &str) -> Result<Cursor, Refusal> {
     let number: u64 = value.parse().map_err(|_| Refusal::bad(format!("the cursor {value:?} is not a number")))?;
-    Ok(match dialect {
-        Dialect::V1 if number >= SEQ_BELOW => Cursor::Time(i64::try_from(number).unwrap_or(i64::MAX)),
+    Ok(match number {
+        SEQ_BELOW.. => Cursor::Time(i64::try_from(number).unwrap_or(i64::MAX)),
         _ => Cursor::Seq(number),
     })
 }
@@ -313,6 +314,8 @@ mod tests {
         assert_eq!((v2.dialect, v2.cursor), (Dialect::V2, Some(Cursor::Seq(7))));
         assert_eq!((&v2.filter.dids[..], v2.zstd), (&["did:plc:a".to_string()][..], Some(Zstd::Named(20_260_811))));
         assert_eq!(events("/subscribe?cursor=7").cursor, Some(Cursor::Seq(7)));
+        let moment = Some(Cursor::Time(1_783_175_888_085_434));
+        assert_eq!(events(&format!("{path}?cursor=1783175888085434")).cursor, moment);
         assert_eq!(events("/subscribe?compress=true").zstd, Some(Zstd::Shared));
         assert_eq!(events("/subscribe?compress=false&zstdDictionary=5").zstd, None, "v1 knows no ids");
         let path = "/xrpc/network.bsky.jetstream.getZstdDictionary";

@@ -39,6 +39,8 @@ const SILENCE: Duration = Duration::from_secs(300);
 const FAULT_FIRST: u64 = 24;
 /// …and each further one after so many more. Twice the blocks of `reorder-at-seam`, so that faults do not meet.
 const FAULT_STEP: u64 = 2 * BLOCK;
+/// Events that `v1-clamp` leaves out.
+const V1_CLAMP: u64 = 500;
 /// Events in a block of `duplicate` and `reorder-at-seam`.
 const BLOCK: u64 = 64;
 
@@ -94,10 +96,11 @@ impl<'a> Session<'a> {
         };
         if faults.contains(&Fault::V1Clamp) {
             shared.faults.fire(Fault::V1Clamp);
-            next += 500;
+            next += V1_CLAMP;
         }
         let places = (0..).map(|step| FAULT_FIRST + step * FAULT_STEP);
-        let mut faults: Vec<(u64, Fault)> = places.zip(faults).collect();
+        let to_come = faults.into_iter().filter(|&fault| fault != Fault::V1Clamp);
+        let mut faults: Vec<(u64, Fault)> = places.zip(to_come).collect();
         faults.reverse();
         let now = machine::now();
         Self {
@@ -127,6 +130,9 @@ impl<'a> Session<'a> {
         let socket = io::Cursor::new(early).chain(self.link.clone());
         machine::spawn("simnet-client", move || client::listen(io::BufReader::new(socket), &to))?;
         let Err(end) = self.stream_on(&said);
+        for (_, fault) in self.faults.drain(..) {
+            self.shared.faults.give_back(fault);
+        }
         let mut last = Vec::new();
         // What looks as if the network had cut the connection says no goodbye in TLS either.
         let politely = !matches!(end, End::Drop);

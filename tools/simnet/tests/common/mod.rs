@@ -149,7 +149,7 @@ pub fn read_with_resumes(
             }
             Err(_) => continue,
         };
-        patience(&client, Duration::from_millis(700));
+        patience(&client, Duration::from_millis(400));
         while seen != *expected {
             let met = match client.read() {
                 Ok(Message::Text(text)) => Met::Text(text.to_string()),

@@ -85,8 +85,13 @@ impl Session<'_> {
             Fault::ZstdBomb => self.send(BINARY, &bomb(&self.large_like(BOMB_BYTES))?)?,
             Fault::ZstdLength1Gib => self.send(BINARY, &ZSTD_1_GIB)?,
             Fault::WrongDictionary => self.use_another_dictionary()?,
-            Fault::ClockAhead => self.forge_clock(JUMP_MICROS)?,
-            Fault::ClockBack => self.forge_clock(-JUMP_MICROS)?,
+            Fault::ClockAhead => self.forge_clock(JUMP_MICROS, self.next + BLOCK)?,
+            Fault::ClockBack => self.forge_clock(-JUMP_MICROS, self.next + BLOCK)?,
+            Fault::ClockCut => {
+                let last = (self.next..self.next + BLOCK).rev().find(|&position| self.is_forgeable(position));
+                self.forge_clock(JUMP_MICROS, last.map_or(self.next, |last| last + 1))?;
+                return Err(End::Drop);
+            }
             // These have happened before the session began.
             Fault::Http503 | Fault::CursorTooOld | Fault::RetiredDictionary | Fault::V1Clamp => {}
         }
@@ -98,7 +103,7 @@ impl Session<'_> {
         let to_come = self.shared.head().saturating_sub(self.next).min(self.frames_allowed());
         match fault {
             Fault::Reorder => to_come >= 2 * BLOCK,
-            Fault::ClockAhead | Fault::ClockBack => to_come >= BLOCK,
+            Fault::ClockAhead | Fault::ClockBack | Fault::ClockCut => to_come >= BLOCK,
             Fault::SlowDrip | Fault::Fragmented | Fault::TruncatedZstd | Fault::WrongDictionary => to_come > 0,
             Fault::Duplicate => self.next > 0,
             _ => true,
@@ -151,9 +156,12 @@ impl Session<'_> {
         Ok(self.flush()?)
     }
 
-    /// Sends the next events; likes among them with a stream time that is `micros` off.
-    fn forge_clock(&mut self, micros: i64) -> Result<(), End> {
-        let to = self.next + BLOCK;
+    fn is_forgeable(&self, position: u64) -> bool {
+        &*self.reel.collections()[self.reel.mark_of(position).collection as usize] == FORGED
+    }
+
+    /// Sends the events before `to`; likes among them with a stream time that is `micros` off.
+    fn forge_clock(&mut self, micros: i64, to: u64) -> Result<(), End> {
         let mut out = Vec::new();
         let mut frames = 0;
         for position in self.next..to {
@@ -162,7 +170,7 @@ impl Session<'_> {
                 continue;
             }
             frames += 1;
-            if &*self.reel.collections()[self.reel.mark_of(position).collection as usize] == FORGED {
+            if self.is_forgeable(position) {
                 let forged = forge_time(self.text_of(&self.out)?, self.dialect, micros);
                 self.out.clear();
                 self.put_message(&forged);
