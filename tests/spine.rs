@@ -146,6 +146,9 @@ fn hosts_that_misbehave_change_no_feed() {
         Fault::Binary,
         Fault::Fragmented,
         Fault::PingFlood,
+        Fault::ClockAhead,
+        Fault::ClockBack,
+        Fault::ClockCut,
     ];
     let network = small(14);
     for dialect in DIALECTS {
