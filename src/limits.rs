@@ -41,6 +41,13 @@ pub const FRAME_SKIP_BYTES_MAX: u64 = 256 << 20;
 pub const UPGRADE_BYTES_MAX: usize = 16 << 10;
 /// The reader's receive buffer in bytes. At most 256 KiB stays in cache (DESIGN §7).
 pub const RECEIVE_BUFFER_BYTES: usize = 256 << 10;
+/// The longest zstd dictionary that is taken, in bytes. Those of Jetstream have 64 and 110 KiB.
+pub const DICTIONARY_BYTES_MAX: usize = 1 << 20;
+/// The largest window of a compressed message, as a power of two in bytes: no message is longer than
+/// [`FRAME_BYTES_MAX`]. Jetstream uses 17.
+pub const ZSTD_WINDOW_LOG_MAX: u32 = 22;
+/// After this many compressed messages in a row that cannot be decoded the dictionary is taken for a wrong one.
+pub const ZSTD_FAILURES_MAX: u32 = 8;
 /// What was received of a TLS stream and is not decrypted yet, in bytes: several records (16 KiB each), and the longest
 /// handshake message (64 KiB).
 pub const TLS_BUFFER_BYTES: usize = 128 << 10;
@@ -157,6 +164,7 @@ const _: () = {
     assert!(RECEIVE_BUFFER_BYTES <= 256 << 10);
     assert!(TLS_BUFFER_BYTES + UPGRADE_BYTES_MAX < RECEIVE_BUFFER_BYTES, "what is decrypted at once must fit");
     assert!(UPGRADE_BYTES_MAX < RECEIVE_BUFFER_BYTES, "the answer to the request must fit into the receive buffer");
+    assert!(FRAME_BYTES_MAX == 1 << ZSTD_WINDOW_LOG_MAX);
     assert!(FRAME_SKIP_BYTES_MAX > FRAME_BYTES_MAX as u64);
     assert!(BACKOFF_FIRST_MILLIS <= BACKOFF_MAX_MILLIS);
     assert!(CHUNK_ENTRIES_FIRST.is_power_of_two() && CHUNK_ENTRIES_FIRST <= CHUNK_ENTRIES);

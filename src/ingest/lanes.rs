@@ -188,8 +188,8 @@ impl Lanes {
 }
 
 impl Sink for Lanes {
-    fn frame(&mut self, frame: Bytes, endpoint: &Endpoint) -> Pressure {
-        let verdict = self.sieve.look(&frame);
+    fn frame(&mut self, frame: &[u8], endpoint: &Endpoint) -> Pressure {
+        let verdict = self.sieve.look(frame);
         let host = self.host.get_or_insert_with(|| Host::new(&endpoint.host_name()));
         match verdict {
             Verdict::Skip | Verdict::Refused(_) => {}
@@ -201,14 +201,13 @@ impl Sink for Lanes {
                 return Pressure::Reconnect;
             }
             Verdict::Pass(route) => {
-                // Copied, so that a frame that waits does not hold the receive block that it is a slice of.
-                let frame = Bytes::copy_from_slice(&frame);
+                let frame = Bytes::copy_from_slice(frame);
                 let letter = Letter { frame, host: host.clone(), orphan: route.orphan };
                 self.lanes[route.worker].push(Parcel::Frame(letter));
             }
         }
         self.last.clear();
-        self.last.extend_from_slice(&frame);
+        self.last.extend_from_slice(frame);
         self.frames_since_token += 1;
         self.frames_since_tick += 1;
         if self.frames_since_token >= TOKEN_FRAMES {
