@@ -41,6 +41,21 @@ pub const FRAME_SKIP_BYTES_MAX: u64 = 256 << 20;
 pub const UPGRADE_BYTES_MAX: usize = 16 << 10;
 /// The reader's receive buffer in bytes. At most 256 KiB stays in cache (DESIGN §7).
 pub const RECEIVE_BUFFER_BYTES: usize = 256 << 10;
+/// On the same v1 host a position is asked for less this, in microseconds: events can be out of order where its replay
+/// passes into the live stream.
+pub const V1_REWIND_MICROS: u64 = 5_000_000;
+/// A v2 host that sends first a number this much greater than the one it was asked for has left something out. The number
+/// itself is the first to come, but a host may have erased single events since; a second of the network has hundreds.
+pub const CLAMP_NUMBERS: u64 = 64;
+/// A v1 host whose first event is this much later than the newest one taken from it has left something out, in
+/// microseconds: that event itself, at least.
+pub const CLAMP_SAME_MICROS: u64 = 1_000_000;
+/// Another host has, when its first event is this much later than the newest one taken, in microseconds: it dates the same
+/// event by its own clock, and is asked for two minutes more.
+pub const CLAMP_MICROS: i64 = 10 * SECOND_MICROS;
+/// A stream that begins less than this before the wall clock, in microseconds, may be one whose host did not understand
+/// the position and sends what is live.
+pub const CLAMP_LIVE_MICROS: i64 = MINUTE_MICROS;
 /// The longest zstd dictionary that is taken, in bytes. Those of Jetstream have 64 and 110 KiB.
 pub const DICTIONARY_BYTES_MAX: usize = 1 << 20;
 /// The largest window of a compressed message, as a power of two in bytes: no message is longer than
@@ -172,6 +187,7 @@ const _: () = {
     assert!(LOG_RECORD_BYTES_MAX > FRAME_BYTES_MAX, "the facts of any frame must fit into one record");
     assert!(SEGMENT_BYTES as usize >= LOG_RECORD_BYTES_MAX);
     assert!(HOST_REWIND_MICROS < DISPLACEMENT_MICROS);
+    assert!(CLAMP_MICROS < HOST_REWIND_MICROS && CLAMP_SAME_MICROS < V1_REWIND_MICROS);
     assert!(HTTP_HEAD_BYTES_MAX >= 8192, "hyper's least buffer");
     assert!(HTTP_LINGER_MILLIS < STOP_TIMEOUT_MILLIS);
     assert!(BATCH_DELAY_MILLIS < IDLE_BATCH_INTERVAL_MILLIS);

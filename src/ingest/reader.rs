@@ -70,7 +70,7 @@ pub trait Sink {
     fn disconnected(&mut self, endpoint: &Endpoint, why: &str);
 }
 
-/// What the sink wants after a message, which it has taken in any case.
+/// What the sink wants after a message, which it has taken but for [`Pressure::Rewind`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pressure {
     /// The next one.

@@ -9,7 +9,7 @@
 //! | did not begin where it was asked | the same endpoint, from its oldest |
 //! | broke the protocol at the same position [`STUCK_TRIES`] times | behind that position: 1, 2, 4 … further, a gap each |
 //!
-//! What is asked for: the endpoint's own newest cursor, where it is not much behind; else, from another host's, only the
+//! What is asked for: the endpoint's own newest cursor (on v1 less [`V1_REWIND_MICROS`]), where it is not much behind; else, from another host's, only the
 //! time, less [`HOST_REWIND_MICROS`](crate::limits::HOST_REWIND_MICROS) (DESIGN §1). A v2 host takes a moment as well as a
 //! sequence number. One that knows only sequence numbers would take the moment for a number far ahead and be silent, or
 //! start live: silence is noticed here, the latter by the sink ([`Pressure::Rewind`](super::Pressure::Rewind)), and then
@@ -20,7 +20,7 @@ use std::time::Duration;
 use crate::fact::{Cursor, Dialect, GapReason, Host};
 use crate::limits::{
     BACKOFF_FIRST_MILLIS, BACKOFF_MAX_MILLIS, CONNECT_TIMEOUT_MILLIS, FIRST_DATA_TIMEOUT_MILLIS, HOST_REWIND_MICROS,
-    IDLE_TIMEOUT_MILLIS, RETENTION_MICROS, STUCK_STEP_MAX, STUCK_TRIES,
+    IDLE_TIMEOUT_MILLIS, RETENTION_MICROS, STUCK_STEP_MAX, STUCK_TRIES, TIME_CURSOR_MIN, V1_REWIND_MICROS,
 };
 use crate::syntax::Time;
 use crate::wire::endpoint::{Ask, Endpoint, Start};
@@ -210,6 +210,7 @@ impl Plan {
         let (start, skips) = match start {
             Start::Cursor { value } if known.breaks >= STUCK_TRIES => (known.behind(value), true),
             Start::Oldest if known.breaks >= STUCK_TRIES && known.is_v2() => (known.behind(0), true),
+            Start::Cursor { value } if known.instead.is_none() => (known.rewound(value), false),
             start => (start, false),
         };
         Next { at: self.at, ask: Ask { start, zstd: None }, skips, now }
@@ -319,6 +320,14 @@ impl Known {
 
     fn is_v2(&self) -> bool {
         self.endpoint.dialect() == Dialect::V2
+    }
+
+    /// Where the stream is taken up at a position that was read: on v1 a little before it. (Below the least moment it would
+    /// become a sequence number.)
+    fn rewound(&self, value: u64) -> Start {
+        let before = value.saturating_sub(V1_REWIND_MICROS);
+        let value = if self.is_v2() || before < TIME_CURSOR_MIN { value } else { before };
+        Start::Cursor { value }
     }
 
     /// Where the stream is taken up behind a position that was read, and after which it cannot be.
