@@ -24,10 +24,6 @@ pub const CLOCK_AHEAD_MICROS: i64 = 10 * MINUTE_MICROS;
 pub const DISPLACEMENT_MICROS: i64 = 2 * HOUR_MICROS;
 /// On another host only the time of a cursor is used, less this.
 pub const HOST_REWIND_MICROS: i64 = 2 * MINUTE_MICROS;
-/// v1 sends events a little out of the order of their times, most of all where a replay becomes live: a frame with a
-/// lesser time may come after the one that is the cursor. So the same v1 host is asked for its cursor less this, in
-/// microseconds. (Seen in production frames: 13 milliseconds.)
-pub const V1_REWIND_MICROS: u64 = 2 * SECOND_MICROS as u64;
 /// At most this many moderators in a config.
 pub const MODERATORS_MAX: usize = 50;
 /// The fractions of an older `feedMix` sum to 1 within this. The second term lets 0.999999 in, which as a binary number
@@ -45,6 +41,28 @@ pub const FRAME_SKIP_BYTES_MAX: u64 = 256 << 20;
 pub const UPGRADE_BYTES_MAX: usize = 16 << 10;
 /// The reader's receive buffer in bytes. At most 256 KiB stays in cache (DESIGN §7).
 pub const RECEIVE_BUFFER_BYTES: usize = 256 << 10;
+/// On the same v1 host a position is asked for less this, in microseconds: events can be out of order where its replay
+/// passes into the live stream.
+pub const V1_REWIND_MICROS: u64 = 5_000_000;
+/// A v2 host that sends first a number this much greater than the one it was asked for has left something out. The number
+/// itself is the first to come, but a host may have erased single events since; a second of the network has hundreds.
+pub const CLAMP_NUMBERS: u64 = 64;
+/// A v1 host whose first event is this much later than the newest one taken from it has left something out, in
+/// microseconds: that event itself, at least.
+pub const CLAMP_SAME_MICROS: u64 = 1_000_000;
+/// Another host has, when its first event is this much later than the newest one taken, in microseconds: it dates the same
+/// event by its own clock, and is asked for two minutes more.
+pub const CLAMP_MICROS: i64 = 10 * SECOND_MICROS;
+/// A stream that begins less than this before the wall clock, in microseconds, may be one whose host did not understand
+/// the position and sends what is live.
+pub const CLAMP_LIVE_MICROS: i64 = MINUTE_MICROS;
+/// The longest zstd dictionary that is taken, in bytes. Those of Jetstream have 64 and 110 KiB.
+pub const DICTIONARY_BYTES_MAX: usize = 1 << 20;
+/// The largest window of a compressed message, as a power of two in bytes: no message is longer than
+/// [`FRAME_BYTES_MAX`]. Jetstream uses 17.
+pub const ZSTD_WINDOW_LOG_MAX: u32 = 22;
+/// After this many compressed messages in a row that cannot be decoded the dictionary is taken for a wrong one.
+pub const ZSTD_FAILURES_MAX: u32 = 8;
 /// What was received of a TLS stream and is not decrypted yet, in bytes: several records (16 KiB each), and the longest
 /// handshake message (64 KiB).
 pub const TLS_BUFFER_BYTES: usize = 128 << 10;
@@ -161,6 +179,7 @@ const _: () = {
     assert!(RECEIVE_BUFFER_BYTES <= 256 << 10);
     assert!(TLS_BUFFER_BYTES + UPGRADE_BYTES_MAX < RECEIVE_BUFFER_BYTES, "what is decrypted at once must fit");
     assert!(UPGRADE_BYTES_MAX < RECEIVE_BUFFER_BYTES, "the answer to the request must fit into the receive buffer");
+    assert!(FRAME_BYTES_MAX == 1 << ZSTD_WINDOW_LOG_MAX);
     assert!(FRAME_SKIP_BYTES_MAX > FRAME_BYTES_MAX as u64);
     assert!(BACKOFF_FIRST_MILLIS <= BACKOFF_MAX_MILLIS);
     assert!(CHUNK_ENTRIES_FIRST.is_power_of_two() && CHUNK_ENTRIES_FIRST <= CHUNK_ENTRIES);
@@ -168,6 +187,7 @@ const _: () = {
     assert!(LOG_RECORD_BYTES_MAX > FRAME_BYTES_MAX, "the facts of any frame must fit into one record");
     assert!(SEGMENT_BYTES as usize >= LOG_RECORD_BYTES_MAX);
     assert!(HOST_REWIND_MICROS < DISPLACEMENT_MICROS);
+    assert!(CLAMP_MICROS < HOST_REWIND_MICROS && CLAMP_SAME_MICROS < V1_REWIND_MICROS);
     assert!(HTTP_HEAD_BYTES_MAX >= 8192, "hyper's least buffer");
     assert!(HTTP_LINGER_MILLIS < STOP_TIMEOUT_MILLIS);
     assert!(BATCH_DELAY_MILLIS < IDLE_BATCH_INTERVAL_MILLIS);

@@ -110,6 +110,8 @@ reasons! {
     TooLarge = "too_large",
     /// A binary message where text was expected, or compressed data that nobody asked for.
     Binary = "binary",
+    /// A compressed message that cannot be decoded.
+    Zstd = "zstd",
     /// An event of a kind that this program does not know.
     UnknownKind = "unknown_kind",
     /// A commit with an operation that is not create, update or delete.

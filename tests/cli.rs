@@ -1,4 +1,5 @@
 //! Wrong input: one clear line that says what to do, and the exit code that scripts rely on.
+#![allow(clippy::disallowed_methods, reason = "tests wait for other processes, by the real clock")]
 
 #[path = "spine/process.rs"]
 #[allow(dead_code, reason = "shared with tests that serve")]

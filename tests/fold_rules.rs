@@ -431,6 +431,26 @@ fn explain_names_the_record_that_decides() {
 }
 
 #[test]
+fn explain_says_which_gaps_concern_the_author() {
+    let mut world = world();
+    let gap = |did: Option<&str>, reason| {
+        let did = did.map(|did| atrarium::syntax::Did::parse(did).expect("sound"));
+        let host = atrarium::fact::Host::new("h.example");
+        Fact::Gap(atrarium::fact::Gap { witnessed: at(HOUR), host, did, reason })
+    };
+    assert!(world.fold.explain(&post_uri(ALICE, "p"), None, at(DAY)).expect("known").gaps.is_empty());
+    world.tell([
+        gap(None, GapReason::CursorClamped),
+        gap(Some(ALICE), GapReason::Sync),
+        gap(Some(BOB), GapReason::Desynchronized),
+    ]);
+    let gaps = world.fold.explain(&post_uri(ALICE, "p"), None, at(DAY)).expect("known").gaps;
+    assert_eq!(gaps.len(), 2, "{gaps:?}");
+    assert!(gaps[0].contains("h.example has a gap at 2026-11-01T01:00:00") && gaps[0].contains("cursor_clamped"));
+    assert!(gaps[1].contains("(sync)") && gaps[1].contains("this repository"), "{gaps:?}");
+}
+
+#[test]
 fn explain_says_that_a_post_was_deleted() {
     let mut world = world();
     world.tell([delete(ALICE, "p", HOUR, Collection::Post)]);

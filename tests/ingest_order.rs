@@ -99,7 +99,7 @@ impl Pipeline {
         let endpoint = Endpoint::parse("ws://127.0.0.1:1/subscribe").expect("a URL");
         let mut waits = 0;
         for number in numbers {
-            if self.lanes.frame(frame(number), &endpoint) == Pressure::Full {
+            if self.lanes.frame(&frame(number), &endpoint) == Pressure::Full {
                 while !self.lanes.ready() {
                     waits += 1;
                     std::thread::yield_now();

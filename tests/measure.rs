@@ -1,5 +1,6 @@
 //! First figures of the whole engine, with their references in the same run. Not a test that can fail by speed:
 //! `cargo test --release --test measure -- --ignored --nocapture`
+#![allow(clippy::disallowed_methods, reason = "tests wait for other processes, by the real clock")]
 
 #[path = "spine/process.rs"]
 #[allow(dead_code, reason = "shared with tests that serve")]

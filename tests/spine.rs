@@ -3,6 +3,7 @@
 //!
 //! The campaign (ten seeds of 200,000 events, both dialects, a kill in each) is `#[ignore]`d:
 //! `cargo test --release --test spine -- --ignored --nocapture`. `ATRARIUM_SEEDS=3..5` picks other seeds.
+#![allow(clippy::disallowed_methods, reason = "tests wait for other processes, by the real clock")]
 
 #[path = "spine/compare.rs"]
 mod compare;

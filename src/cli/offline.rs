@@ -137,12 +137,18 @@ pub fn communities(args: &CommunitiesArgs, file: &File) -> Result<(), Failure> {
 pub fn explain(args: &ExplainArgs, file: &File) -> Result<(), Failure> {
     let (fold, _) = load(&args.data_dir, file)?;
     let explanation = fold.explain(&args.uri, args.community, now_of(&fold, args.now)).ok_or_else(|| {
-        Failure::failed(format!("NotFound: {} is not in this log: no post with a hashtag was seen under it", args.uri))
+        let gaps = fold.suspicions(&args.uri.did).join(" ");
+        let line =
+            format!("NotFound: {} is not in this log: no post with a hashtag was seen under it. {gaps}", args.uri);
+        Failure::failed(line.trim_end())
     })?;
     if args.json {
         return print_json(&explanation);
     }
     let mut out = format!("{}\n", explanation.uri);
+    for gap in &explanation.gaps {
+        out += &format!("note: {gap}\n");
+    }
     for community in &explanation.communities {
         out += &format!("{}: {}\n", community.id, if community.visible { "visible" } else { "not visible" });
         for rule in &community.rules {

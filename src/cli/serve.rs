@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use atrarium::clock::Clock;
 use atrarium::engine::{Config, Engine, From as EngineFrom};
+use atrarium::ingest::reader::Zstd;
 use atrarium::syntax::Did;
 use atrarium::wire::endpoint::Endpoint;
+use atrarium::wire::zstd::Dictionary;
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -66,10 +68,10 @@ pub struct ServeArgs {
     /// The account that publishes the feeds [default: the service DID]
     #[arg(long, env = "ATRARIUM_PUBLISHER_DID", value_name = "DID")]
     publisher_did: Option<String>,
-    /// Compressed streams: not in this version yet, only `off`
+    /// Compressed streams [default: on for v2; for v1 on where --zstd-dictionary is given]
     #[arg(long, env = "ATRARIUM_ZSTD", value_name = "on|off")]
     zstd: Option<OnOff>,
-    /// The zstd dictionary of v1: not in this version yet
+    /// The zstd dictionary of v1, as its server has it
     #[arg(long, env = "ATRARIUM_ZSTD_DICTIONARY", value_name = "FILE")]
     zstd_dictionary: Option<PathBuf>,
     /// Where to begin when the log holds no cursor [default: oldest]
@@ -141,12 +143,6 @@ fn refuse_what_is_not_built(args: &ServeArgs, file: &File) -> Result<(), Failure
     let refuse = |flag: &str, instead: &str| {
         Err(Failure::usage(format!("{flag} is not in this version yet: leave it out, or give {instead}")))
     };
-    if args.zstd.or(file.zstd) == Some(OnOff::On) {
-        return refuse("--zstd on", "--zstd off");
-    }
-    if args.zstd_dictionary.is_some() || file.zstd_dictionary.is_some() {
-        return refuse("--zstd-dictionary", "--zstd off");
-    }
     if args.rate_limit.or(file.rate_limit) == Some(OnOff::On) {
         return refuse("--rate-limit on", "--rate-limit off");
     }
@@ -154,6 +150,19 @@ fn refuse_what_is_not_built(args: &ServeArgs, file: &File) -> Result<(), Failure
         return refuse("--trusted-proxy", "--rate-limit off");
     }
     Ok(())
+}
+
+/// Which streams are asked for compressed.
+fn zstd(wanted: Option<OnOff>, dictionary: Option<&Path>) -> Result<Zstd, Failure> {
+    const FLAG: &str = "--zstd-dictionary";
+    if wanted == Some(OnOff::Off) {
+        return Ok(Zstd::default());
+    }
+    let v1 = dictionary.map(|path| {
+        Dictionary::parse(&read(FLAG, path)?)
+            .map_err(|error| Failure::usage(format!("{FLAG} {}: {error}", path.display())))
+    });
+    Ok(Zstd { v2: true, v1: v1.transpose()? })
 }
 
 /// A file that a flag names.
@@ -172,6 +181,7 @@ fn config(args: ServeArgs, file: File) -> Result<Config, Failure> {
         .map(|url| Endpoint::parse(url).map_err(|error| Failure::usage(format!("--upstream {url}: {error}"))))
         .collect::<Result<Vec<_>, _>>()?;
     let upstream_ca = args.upstream_ca.or(file.upstream_ca).map(|path| read("--upstream-ca", &path)).transpose()?;
+    let zstd = zstd(args.zstd.or(file.zstd), args.zstd_dictionary.or(file.zstd_dictionary).as_deref())?;
     let publisher_did = args.publisher_did.or(file.publisher_did);
     let publisher_did = publisher_did
         .map(|did| Did::parse(&did).map_err(|error| Failure::usage(format!("--publisher-did {did}: {error}"))))
@@ -181,6 +191,7 @@ fn config(args: ServeArgs, file: File) -> Result<Config, Failure> {
     Ok(Config {
         upstreams,
         upstream_ca,
+        zstd,
         data_dir,
         listen: args.listen.or(file.listen).unwrap_or_else(|| default_listen(3000)),
         admin_listen: args.admin_listen.or(file.admin_listen).unwrap_or_else(|| default_listen(3001)),

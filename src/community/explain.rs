@@ -16,9 +16,9 @@ use super::posts::PostRow;
 use super::rulings::Docket;
 use super::standing::MembershipRow;
 use super::version::Version;
-use crate::fact::{Collection, CommunityId};
+use crate::fact::{Collection, CommunityId, Gap};
 use crate::limits::RETENTION_MICROS;
-use crate::syntax::{RecordUri, Time};
+use crate::syntax::{Did, RecordUri, Time};
 
 /// All that decides about one post.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -28,6 +28,8 @@ pub struct Explanation {
     pub uri: RecordUri,
     /// What the post's own record is, in a sentence.
     pub because: String,
+    /// What the stream may have failed to tell of the author's repository, or of all: a rule below may rest on it.
+    pub gaps: Vec<String>,
     /// One for each hashtag of the post and each community whose actions name it, by id.
     pub communities: Vec<Verdict>,
 }
@@ -89,7 +91,23 @@ impl Fold {
         let post = &self.posts[self.posts.find(author, &Key::from(&uri.rkey))?];
         let ids = only.map_or_else(|| self.concerned(post), |id| BTreeSet::from([id]));
         let communities = ids.into_iter().map(|id| self.verdict(uri, post, id, now)).collect();
-        Some(Explanation { uri: uri.clone(), because: self.exists(uri, post).1, communities })
+        let gaps = self.suspicions(&uri.did);
+        Some(Explanation { uri: uri.clone(), because: self.exists(uri, post).1, gaps, communities })
+    }
+
+    /// Why what is known of a repository may be incomplete, oldest first: of the last gaps alone, which are kept.
+    pub fn suspicions(&self, did: &Did) -> Vec<String> {
+        let concerns = |gap: &&Gap| gap.did.as_ref().is_none_or(|suspect| suspect == did);
+        let told = |gap: &Gap| {
+            let whose = if gap.did.is_some() { "this repository" } else { "any repository" };
+            format!(
+                "{} has a gap at {} ({}): something of {whose} may be missing.",
+                gap.host.as_str(),
+                gap.witnessed,
+                gap.reason.as_str()
+            )
+        };
+        self.gaps().filter(concerns).map(told).collect()
     }
 
     fn concerned(&self, post: &PostRow) -> BTreeSet<CommunityId> {

@@ -13,7 +13,7 @@ use crate::clock::{Clock, Now};
 use crate::disk::{self, RealDisk};
 use crate::ingest::committer::{self, Committer, Folded};
 use crate::ingest::lanes::{self, Lanes, Parcel};
-use crate::ingest::reader::{self, Reader, Tls, WithoutCursor};
+use crate::ingest::reader::{self, Reader, Tls, WithoutCursor, Zstd};
 use crate::ingest::sieve::Sieve;
 use crate::ingest::worker::{Parser, Product, Worker};
 use crate::limits::{FACT_RING_SLOTS, FRAME_RING_SLOTS, STOP_TIMEOUT_MILLIS};
@@ -32,6 +32,8 @@ pub struct Config {
     pub upstreams: Vec<Endpoint>,
     /// Certificates (PEM) of authorities that `wss://` hosts may be certified by, besides the public ones.
     pub upstream_ca: Option<Vec<u8>>,
+    /// Which streams are asked for compressed.
+    pub zstd: Zstd,
     /// Where the log lies.
     pub data_dir: PathBuf,
     /// Where readers are answered.
@@ -261,6 +263,7 @@ fn new_reader(
         From::Oldest => WithoutCursor::Oldest,
     };
     let mut settings = reader::Config::new(config.upstreams.clone(), without_cursor);
+    settings.zstd = config.zstd.clone();
     if config.upstreams.iter().any(Endpoint::is_tls) {
         let tls = Tls::new(config.upstream_ca.as_deref(), &common.clock);
         settings.tls = Some(tls.map_err(|error| StartError::Config(format!("--upstream-ca: {error}")))?);

@@ -12,12 +12,15 @@
 //! When a ring is full, what is for it waits here (one frame and the tokens behind it) and the reader stops reading its
 //! socket. Nothing is dropped.
 
+mod beginning;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use self::beginning::Beginning;
 use super::reader::{Pressure, Sink};
 use super::sieve::{Sieve, Verdict};
 use crate::clock::{Clock, Now};
@@ -27,7 +30,7 @@ use crate::limits::{CLOCK_AHEAD_MICROS, TOKEN_FRAMES, TOKEN_INTERVAL_MILLIS};
 use crate::ring::{Full, Producer};
 use crate::syntax::Time;
 use crate::telemetry::{Reason, Telemetry};
-use crate::wire::endpoint::{Ask, Endpoint};
+use crate::wire::endpoint::{Ask, Endpoint, Start};
 use crate::wire::event;
 
 /// What the reader hands to one worker.
@@ -78,6 +81,10 @@ pub struct Lanes {
     /// The newest position known: that of the last token, or of the recovered log.
     resume: Option<Arc<Cursor>>,
     host: Option<Host>,
+    /// What the connection was asked for, until its first event.
+    asked: Option<Start>,
+    /// A gap was told since the last event: what was left out is known.
+    gap_told: bool,
     hooks: Box<dyn Hooks>,
 }
 
@@ -153,6 +160,8 @@ impl Lanes {
             tokens: 0,
             resume: parts.resume.map(Arc::new),
             host: None,
+            asked: None,
+            gap_told: false,
             hooks: parts.hooks,
         }
     }
@@ -188,30 +197,64 @@ impl Lanes {
     fn is_ahead(&self, time: Time) -> bool {
         time.micros_since(Time::from_micros(self.clock.wall_micros())) > CLOCK_AHEAD_MICROS
     }
+
+    /// Holds the first event of a connection against what was asked for; true where the host is to be asked anew.
+    fn begins_elsewhere(&mut self, frame: &[u8], endpoint: &Endpoint) -> bool {
+        let Some((asked, position)) = self.asked.zip(event::position(frame)) else { return false };
+        let Some(value) = position.value else { return false };
+        self.asked = None;
+        let told = std::mem::take(&mut self.gap_told);
+        let Some(newest) = self.resume.clone().filter(|_| !told) else { return false };
+        let (host, dialect) = (Host::new(&endpoint.host_name()), endpoint.dialect());
+        let first = Cursor { host, dialect, value, time: self.bounded(position.time) };
+        match Beginning::of(asked, &newest, &first, Time::from_micros(self.clock.wall_micros())) {
+            Beginning::AsAsked => false,
+            Beginning::Elsewhere => true,
+            Beginning::Late => {
+                let (wanted, got) = (newest.time, first.time);
+                tracing::warn!(host = endpoint.host_name(), %wanted, %got, "the host has left out what lies between");
+                self.gap(endpoint, GapReason::CursorClamped);
+                self.gap_told = false;
+                false
+            }
+        }
+    }
+
+    /// A stream whose time runs far ahead of the wall clock is read at the wall clock (DESIGN §3, "witnessed").
+    fn bounded(&self, time: Time) -> Time {
+        let wall = Time::from_micros(self.clock.wall_micros());
+        if time.micros_since(wall) > CLOCK_AHEAD_MICROS { wall } else { time }
+    }
 }
 
 impl Sink for Lanes {
-    fn frame(&mut self, frame: Bytes, endpoint: &Endpoint) -> Pressure {
-        let verdict = self.sieve.look(&frame);
-        let host = self.host.get_or_insert_with(|| Host::new(&endpoint.host_name()));
+    fn frame(&mut self, frame: &[u8], endpoint: &Endpoint) -> Pressure {
+        if self.begins_elsewhere(frame, endpoint) {
+            return Pressure::Rewind;
+        }
+        let verdict = self.sieve.look(frame);
+        let host = self.host.get_or_insert_with(|| Host::new(&endpoint.host_name())).clone();
         match verdict {
             Verdict::Skip | Verdict::Refused(_) => {}
             Verdict::Info { name, message } => {
                 tracing::info!(host = endpoint.host_name(), name, message, "the host remarks");
+                // The oldest that there is, where nothing was read before, is no gap.
+                if name == "OutdatedCursor" && self.resume.is_some() && !self.gap_told {
+                    self.gap(endpoint, GapReason::CursorTooOld);
+                }
             }
             Verdict::Stop { error, message } => {
                 tracing::warn!(host = endpoint.host_name(), error, message, "the host ends the connection");
                 return Pressure::Reconnect;
             }
             Verdict::Pass(route) => {
-                // Copied, so that a frame that waits does not hold the receive block that it is a slice of.
-                let frame = Bytes::copy_from_slice(&frame);
-                let letter = Letter { frame, host: host.clone(), orphan: route.orphan };
+                let frame = Bytes::copy_from_slice(frame);
+                let letter = Letter { frame, host, orphan: route.orphan };
                 self.lanes[route.worker].push(Parcel::Frame(letter));
             }
         }
         self.last.clear();
-        self.last.extend_from_slice(&frame);
+        self.last.extend_from_slice(frame);
         self.frames_since_token += 1;
         self.frames_since_tick += 1;
         if self.frames_since_token >= TOKEN_FRAMES {
@@ -251,6 +294,7 @@ impl Sink for Lanes {
 
     fn gap(&mut self, endpoint: &Endpoint, reason: GapReason) {
         let witnessed = Time::from_micros(self.now.witnessed_micros().unwrap_or_else(|| self.clock.wall_micros()));
+        self.gap_told = true;
         let gap = Gap { witnessed, host: Host::new(&endpoint.host_name()), did: None, reason };
         // Whichever worker: a gap is about no repository, so it has no order among facts.
         if let Some(lane) = self.lanes.first_mut() {
@@ -258,7 +302,8 @@ impl Sink for Lanes {
         }
     }
 
-    fn connected(&mut self, endpoint: &Endpoint, _ask: &Ask) {
+    fn connected(&mut self, endpoint: &Endpoint, ask: &Ask) {
+        self.asked = Some(ask.start);
         self.host = None;
         self.last.clear();
         self.telemetry.connects.increment();

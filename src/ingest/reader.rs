@@ -16,40 +16,44 @@
 //!   the reader. How long it waits in between grows until something new arrives.
 //! - Every wait ends at once when [`Stop`] says so.
 
+mod compression;
 mod connection;
 mod plan;
 #[cfg(feature = "server")]
 mod tls;
 mod transport;
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use mio::{Events, Poll, Token, Waker};
 use tracing::{debug, info, warn};
 
+pub use self::compression::Zstd;
 pub use self::plan::{Config, Timeouts, WithoutCursor};
 #[cfg(feature = "server")]
 pub use self::tls::{Tls, TlsError};
 
+use self::compression::Compression;
 use self::connection::Connection;
 use self::plan::{Outcome, Plan};
 use self::transport::Transport;
 use crate::clock::Clock;
 use crate::fact::{Cursor, GapReason};
-use crate::limits::{FULL_WAIT_MILLIS, TOKEN_INTERVAL_MILLIS};
+use crate::limits::{FULL_WAIT_MILLIS, TOKEN_INTERVAL_MILLIS, ZSTD_FAILURES_MAX};
 use crate::syntax::Time;
 use crate::telemetry::Reason;
 use crate::wire::endpoint::{Ask, Endpoint};
+use crate::wire::http::Get;
 use crate::wire::session::{Event, Session, SessionError};
+use crate::wire::zstd::{Decoder, Dictionary};
 
 /// Who takes what the reader reads, and counts it: the reader counts nothing itself.
 pub trait Sink {
-    /// Takes one text message. It is a slice of a block of 64 KiB: copy what is to be kept.
-    fn frame(&mut self, frame: Bytes, endpoint: &Endpoint) -> Pressure;
+    /// Takes one text message, decompressed where it was compressed: copy what is to be kept.
+    fn frame(&mut self, frame: &[u8], endpoint: &Endpoint) -> Pressure;
     /// Called at least each half of the token interval, whether or not anything comes.
     fn tick(&mut self);
     /// After [`Pressure::Full`]: whether reading may go on. Called now and then without it, too.
@@ -66,7 +70,7 @@ pub trait Sink {
     fn disconnected(&mut self, endpoint: &Endpoint, why: &str);
 }
 
-/// What the sink wants after a message, which it has taken in any case.
+/// What the sink wants after a message, which it has taken but for [`Pressure::Rewind`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pressure {
     /// The next one.
@@ -105,6 +109,9 @@ impl Stop {
 /// The loop of the reader's thread.
 pub struct Reader<S> {
     plan: Plan,
+    compression: Compression,
+    /// Of the connection that is read now.
+    decoder: Option<Decoder>,
     #[cfg(feature = "server")]
     tls: Option<Tls>,
     sink: S,
@@ -130,6 +137,10 @@ enum Why {
     Resolve { host: String, error: io::Error },
     #[error("{0}")]
     Network(#[from] io::Error),
+    #[error("no dictionary: {0}")]
+    Dictionary(String),
+    #[error("{ZSTD_FAILURES_MAX} compressed messages in a row cannot be decoded with the dictionary")]
+    Undecodable,
     #[error("this reader was set up without TLS: use ws://")]
     NoTls,
     #[error("no connection within {0:?}")]
@@ -168,6 +179,7 @@ impl<S: Sink> Reader<S> {
         let stop = Stop { asked: Arc::new(AtomicBool::new(false)), waker };
         #[cfg(feature = "server")]
         let tls = config.tls.clone();
+        let compression = Compression::new(&config.zstd, &config.endpoints);
         let plan = Plan::new(config, rng);
         let events = Events::with_capacity(8);
         let tick_at = clock.monotonic();
@@ -175,6 +187,8 @@ impl<S: Sink> Reader<S> {
             #[cfg(feature = "server")]
             tls,
             plan,
+            compression,
+            decoder: None,
             sink,
             clock,
             poll,
@@ -199,7 +213,7 @@ impl<S: Sink> Reader<S> {
                 warn!(host = endpoint.host_name(), start = %next.ask.start, "the stream is unreadable: going on behind it");
                 self.sink.gap(&endpoint, GapReason::Unreadable);
             }
-            let end = self.read_from(&endpoint, &next.ask);
+            let end = self.read_from(next.at, &endpoint, next.ask);
             let why = end.why.to_string();
             self.sink.disconnected(&endpoint, &why);
             if matches!(end.why, Why::Stopped) {
@@ -218,38 +232,103 @@ impl<S: Sink> Reader<S> {
         self.sink
     }
 
-    fn read_from(&mut self, endpoint: &Endpoint, ask: &Ask) -> End {
-        let mut frames = 0;
-        let why = match self.connect(endpoint, ask) {
-            Ok(mut connection) => {
-                let why = self.drive(&mut connection, endpoint, ask, &mut frames);
+    fn read_from(&mut self, at: usize, endpoint: &Endpoint, ask: Ask) -> End {
+        let mut taken = Taken::default();
+        let why = match self.agree(at, endpoint, ask).and_then(|ask| Ok((self.connect(endpoint, &ask)?, ask))) {
+            Ok((mut connection, ask)) => {
+                let why = self.drive(&mut connection, endpoint, &ask, &mut taken);
                 connection.hang_up(&self.poll);
                 why
             }
             Err(why) => why,
         };
-        End { why, frames }
+        if taken.decoded > 0 {
+            self.compression.worked(at);
+        }
+        if why.kind() == plan::Kind::Dictionary {
+            self.compression.failed(at, endpoint);
+        }
+        End { why, frames: taken.frames }
     }
 
-    /// Makes the TCP connection, to one address of the host after the other within the time for all.
+    /// Adds to what is asked for whether the stream is to be compressed. Where a dictionary is needed, it is fetched.
+    fn agree(&mut self, at: usize, endpoint: &Endpoint, ask: Ask) -> Result<Ask, Why> {
+        if self.compression.needs_dictionary(at) {
+            match self.fetch_dictionary(endpoint) {
+                Ok(dictionary) => self.compression.fetched(at, dictionary),
+                Err(Why::Dictionary(why)) => {
+                    warn!(host = endpoint.host_name(), "no dictionary ({why}): reading uncompressed this time");
+                }
+                Err(why) => return Err(why),
+            }
+        }
+        let dictionary = self.compression.dictionary(at);
+        self.decoder = dictionary.map(Decoder::new).transpose().map_err(|error| Why::Dictionary(error.to_string()))?;
+        Ok(Ask { zstd: dictionary.map(Dictionary::id), ..ask })
+    }
+
+    /// Asks the host for its current dictionary, within the time for a connection.
+    fn fetch_dictionary(&mut self, endpoint: &Endpoint) -> Result<Dictionary, Why> {
+        let (mut transport, deadline) = self.open(endpoint)?;
+        let get = Get::new(&endpoint.host_name(), endpoint.dictionary_target());
+        let body = self.exchange(&mut transport, get, deadline);
+        transport.hang_up(&self.poll);
+        let dictionary = Dictionary::parse(&body?).map_err(|error| Why::Dictionary(error.to_string()))?;
+        info!(host = endpoint.host_name(), id = dictionary.id(), "fetched the dictionary");
+        Ok(dictionary)
+    }
+
+    fn exchange(&mut self, transport: &mut Transport, mut get: Get, deadline: Duration) -> Result<Vec<u8>, Why> {
+        let mut room = [0; 16 << 10];
+        loop {
+            self.upkeep();
+            if self.stopped() {
+                return Err(Why::Stopped);
+            }
+            while !get.output().is_empty() {
+                match transport.write(get.output()) {
+                    Ok(count) => get.sent(count),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            match transport.read(&mut room) {
+                Ok(count) => {
+                    let body = get.received(&room[..count], count == 0);
+                    if let Some(body) = body.map_err(|error| Why::Dictionary(error.to_string()))? {
+                        return Ok(body);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.rest(deadline),
+                Err(error) => return Err(error.into()),
+            }
+            if self.clock.monotonic() >= deadline {
+                return Err(Why::ConnectTimeout(self.plan.timeouts().connect));
+            }
+        }
+    }
+
     fn connect(&mut self, endpoint: &Endpoint, ask: &Ask) -> Result<Connection, Why> {
         let session = Session::connect(&endpoint.request_url(ask))?;
+        let (transport, deadline) = self.open(endpoint)?;
+        Ok(Connection::new(transport, session, deadline))
+    }
+
+    /// Makes the TCP connection, to one address of the host after the other within the time for all. Whatever follows must
+    /// be done at the moment that comes with it.
+    fn open(&mut self, endpoint: &Endpoint) -> Result<(Transport, Duration), Why> {
         debug!(host = endpoint.host_name(), "resolving");
         let addresses =
             connection::resolve(endpoint).map_err(|error| Why::Resolve { host: endpoint.host().to_owned(), error })?;
         let limit = self.plan.timeouts().connect;
         let deadline = self.clock.monotonic() + limit;
         let mut last = Why::ConnectTimeout(limit);
-        let mut session = Some(session);
         for (at, address) in addresses.iter().enumerate() {
             let now = self.clock.monotonic();
             let left = u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
             let until = now + deadline.saturating_sub(now) / left;
             match self.connect_to(*address, until) {
-                Ok(Some(stream)) => {
-                    let session = session.take().expect("invariant: the loop ends with the first connection");
-                    return Ok(Connection::new(self.transport(endpoint, stream)?, session, deadline));
-                }
+                Ok(Some(stream)) => return Ok((self.transport(endpoint, stream)?, deadline)),
                 Ok(None) if self.stopped() => return Err(Why::Stopped),
                 Ok(None) => last = Why::ConnectTimeout(limit),
                 Err(error) => last = Why::Network(error),
@@ -290,7 +369,7 @@ impl<S: Sink> Reader<S> {
     }
 
     /// Drives one connection to its end.
-    fn drive(&mut self, connection: &mut Connection, endpoint: &Endpoint, ask: &Ask, frames: &mut u64) -> Why {
+    fn drive(&mut self, connection: &mut Connection, endpoint: &Endpoint, ask: &Ask, taken: &mut Taken) -> Why {
         let mut full = !self.sink.ready();
         loop {
             self.upkeep();
@@ -303,7 +382,7 @@ impl<S: Sink> Reader<S> {
                 connection.live(self.clock.monotonic());
             }
             if !full {
-                match self.take_all(connection, endpoint, ask, frames) {
+                match self.take_all(connection, endpoint, ask, taken) {
                     Ok(is_full) => full = is_full,
                     Err(why) => {
                         connection.flush_last_words();
@@ -333,12 +412,11 @@ impl<S: Sink> Reader<S> {
         connection: &mut Connection,
         endpoint: &Endpoint,
         ask: &Ask,
-        frames: &mut u64,
+        taken: &mut Taken,
     ) -> Result<bool, Why> {
-        let mut taken = Taken::default();
-        let result = self.take_events(connection, endpoint, ask, &mut taken);
-        *frames += taken.frames;
-        if taken.frames > 0 {
+        let before = taken.frames;
+        let result = self.take_events(connection, endpoint, ask, taken);
+        if taken.frames > before {
             connection.live(self.clock.monotonic());
         }
         let full = result?;
@@ -356,27 +434,49 @@ impl<S: Sink> Reader<S> {
         taken: &mut Taken,
     ) -> Result<bool, Why> {
         while let Some(event) = connection.next()? {
-            match event {
+            let pressure = match event {
                 Event::Text(text) => {
                     taken.frames += 1;
-                    match self.sink.frame(text.into(), endpoint) {
-                        Pressure::Go => {}
-                        Pressure::Full => return Ok(true),
-                        Pressure::Reconnect => return Err(Why::Asked),
-                        Pressure::Rewind => return Err(Why::Rewind),
-                    }
+                    self.sink.frame(text.as_bytes(), endpoint)
                 }
-                Event::Binary(_) => self.sink.refused(Reason::Binary),
+                Event::Binary(bytes) => match self.decoder.as_mut().map(|decoder| decoder.decode(&bytes)) {
+                    Some(Ok(text)) => {
+                        taken.frames += 1;
+                        taken.decoded += 1;
+                        taken.failures = 0;
+                        self.sink.frame(text, endpoint)
+                    }
+                    Some(Err(reason)) => {
+                        self.sink.refused(reason);
+                        taken.failures += u32::from(reason == Reason::Zstd);
+                        if taken.failures >= ZSTD_FAILURES_MAX {
+                            return Err(Why::Undecodable);
+                        }
+                        continue;
+                    }
+                    None => {
+                        self.sink.refused(Reason::Binary);
+                        continue;
+                    }
+                },
                 Event::Refused(reason) => {
                     debug!(host = endpoint.host_name(), reason = reason.as_str(), "a message was skipped");
                     self.sink.refused(reason);
+                    continue;
                 }
                 Event::Open => {
                     info!(host = endpoint.host_name(), dialect = endpoint.dialect().as_str(), start = %ask.start, "connected");
                     connection.opened(self.clock.monotonic());
                     self.sink.connected(endpoint, ask);
+                    continue;
                 }
                 Event::Closed { code, reason } => return Err(Why::Closed { code, reason }),
+            };
+            match pressure {
+                Pressure::Go => {}
+                Pressure::Full => return Ok(true),
+                Pressure::Reconnect => return Err(Why::Asked),
+                Pressure::Rewind => return Err(Why::Rewind),
             }
         }
         Ok(false)
@@ -420,10 +520,14 @@ impl<S: Sink> Reader<S> {
     }
 }
 
-/// What was taken of one connection at one go. Only text counts: a host that sends anything else counts as silent.
+/// What was taken of one connection. Only text counts: a host that sends anything else counts as silent.
 #[derive(Default)]
 struct Taken {
     frames: u64,
+    /// So many of them were compressed.
+    decoded: u64,
+    /// Compressed messages since then that cannot be decoded.
+    failures: u32,
 }
 
 impl Why {
@@ -433,6 +537,7 @@ impl Why {
             Self::Session(SessionError::Protocol(_)) => plan::Kind::Protocol,
             Self::Silent(_) => plan::Kind::Silent,
             Self::Rewind => plan::Kind::Rewind,
+            Self::Undecodable => plan::Kind::Dictionary,
             _ => plan::Kind::Other,
         }
     }

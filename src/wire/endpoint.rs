@@ -111,6 +111,8 @@ pub enum Start {
 pub struct Ask {
     /// From where on.
     pub start: Start,
+    /// Compressed, with the dictionary of this id. (v1 hosts know one alone, and its id is not told to them.)
+    pub zstd: Option<u32>,
 }
 
 impl Endpoint {
@@ -178,15 +180,26 @@ impl Endpoint {
 
     /// The URL of one connection.
     pub fn request_url(&self, ask: &Ask) -> String {
-        let Some(cursor) = self.cursor(ask.start) else { return self.url.as_str().to_owned() };
+        let cursor = self.cursor(ask.start).map(|cursor| format!("cursor={cursor}"));
+        let zstd = ask.zstd.map(|id| match self.dialect {
+            Dialect::V1 => "compress=true".to_owned(),
+            Dialect::V2 => format!("zstdDictionary={id}"),
+        });
         let mut url = self.url.clone();
-        // Pushed onto the text, so that what the operator wrote is not encoded a second time.
-        let query = match url.query() {
-            Some(query) if !query.is_empty() => format!("{query}&cursor={cursor}"),
-            _ => format!("cursor={cursor}"),
-        };
-        url.set_query(Some(&query));
+        for said in [zstd, cursor].into_iter().flatten() {
+            // Pushed onto the text, so that what the operator wrote is not encoded a second time.
+            let query = match url.query() {
+                Some(query) if !query.is_empty() => format!("{query}&{said}"),
+                _ => said,
+            };
+            url.set_query(Some(&query));
+        }
         url.into()
+    }
+
+    /// The request target that gives the host's current dictionary (v2).
+    pub fn dictionary_target(&self) -> &'static str {
+        "/xrpc/network.bsky.jetstream.getZstdDictionary"
     }
 
     fn cursor(&self, start: Start) -> Option<u64> {
@@ -225,7 +238,7 @@ mod tests {
     const NOW: Time = Time::from_micros(1_795_500_000_000_000);
 
     fn asks(url: &str, start: Start) -> String {
-        Endpoint::parse(url).unwrap().request_url(&Ask { start })
+        Endpoint::parse(url).unwrap().request_url(&Ask { start, zstd: None })
     }
 
     #[test]
@@ -282,6 +295,14 @@ mod tests {
         assert_eq!(asks(v2, Start::Cursor { value: 7 }), format!("{base}?cursor=7"));
         assert_eq!(asks(v2, Start::Time { at: NOW }), format!("{base}?cursor=1795500000000000"));
         assert_eq!(asks(v2, Start::Oldest), format!("{base}?cursor=0"));
+    }
+
+    #[test]
+    fn compression_is_asked_for_in_the_words_of_the_dialect() {
+        let asks = |url: &str, start| Endpoint::parse(url).unwrap().request_url(&Ask { start, zstd: Some(20_260_811) });
+        assert_eq!(asks("ws://h/subscribe", Start::Live), "ws://h/subscribe?compress=true");
+        let base = "wss://h/xrpc/network.bsky.jetstream.subscribeEvents";
+        assert_eq!(asks("wss://h?a=b", Start::Oldest), format!("{base}?a=b&zstdDictionary=20260811&cursor=0"));
     }
 
     /// A moment must never be read as a sequence number.

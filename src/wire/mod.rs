@@ -10,4 +10,6 @@
 
 pub mod endpoint;
 pub mod event;
+pub mod http;
 pub mod session;
+pub mod zstd;

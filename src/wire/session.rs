@@ -440,7 +440,7 @@ impl Head {
 }
 
 /// What a body says. A chunked one is not taken apart: its JSON stands between the first and the last brace.
-fn refusal_of(status: u16, body: &[u8]) -> Refusal {
+pub(super) fn refusal_of(status: u16, body: &[u8]) -> Refusal {
     #[derive(serde::Deserialize)]
     struct Body {
         error: String,

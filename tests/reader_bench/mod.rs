@@ -14,11 +14,10 @@ use atrarium::clock::Clock;
 use atrarium::fact::{Cursor, GapReason, Host};
 #[cfg(feature = "server")]
 use atrarium::ingest::reader::Tls;
-use atrarium::ingest::reader::{Config, Pressure, Reader, Sink, Stop, Timeouts, WithoutCursor};
+use atrarium::ingest::reader::{Config, Pressure, Reader, Sink, Stop, Timeouts, WithoutCursor, Zstd};
 use atrarium::syntax::Time;
 use atrarium::telemetry::Reason;
 use atrarium::wire::endpoint::{Ask, Endpoint};
-use bytes::Bytes;
 use tungstenite::handshake::server::{Request, Response};
 use tungstenite::protocol::frame::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
@@ -290,8 +289,8 @@ impl Desk {
 const TIME_0: i64 = 1_795_500_000_000_000;
 
 impl Sink for Desk {
-    fn frame(&mut self, frame: Bytes, endpoint: &Endpoint) -> Pressure {
-        let text = std::str::from_utf8(&frame).expect("only text arrives");
+    fn frame(&mut self, frame: &[u8], endpoint: &Endpoint) -> Pressure {
+        let text = std::str::from_utf8(frame).expect("only text arrives");
         let seq = text.trim_matches(|c: char| !c.is_ascii_digit()).parse().expect("the frames of this test");
         let host = Host::new(&endpoint.host_name());
         let time = Time::from_micros(TIME_0 + i64::try_from(seq).expect("a small number"));
@@ -346,6 +345,7 @@ pub struct Setup {
     pub without_cursor: WithoutCursor,
     /// PEM of an authority of the test, for `wss://`.
     pub ca: Option<String>,
+    pub zstd: Zstd,
 }
 
 /// Tries again soon; waits long.
@@ -355,7 +355,14 @@ pub fn setup() -> Setup {
         backoff_max: Duration::from_millis(20),
         ..Timeouts::default()
     };
-    Setup { timeouts, room: usize::MAX, special: None, without_cursor: WithoutCursor::Live, ca: None }
+    Setup {
+        timeouts,
+        room: usize::MAX,
+        special: None,
+        without_cursor: WithoutCursor::Live,
+        ca: None,
+        zstd: Zstd::default(),
+    }
 }
 
 impl Setup {
@@ -364,6 +371,7 @@ impl Setup {
         let endpoints = urls.iter().map(|url| Endpoint::parse(url).expect("a sound URL")).collect();
         let mut config = Config::new(endpoints, self.without_cursor);
         config.timeouts = self.timeouts;
+        config.zstd = self.zstd;
         #[cfg(feature = "server")]
         if urls.iter().any(|url| url.starts_with("wss")) {
             let tls = Tls::new(self.ca.as_ref().map(String::as_bytes), &Clock::real());

@@ -99,7 +99,6 @@ impl Drop for Engine {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test waits for another process")]
 pub fn pause(millis: u64) {
     std::thread::sleep(Duration::from_millis(millis));
 }

@@ -5,6 +5,7 @@
 //! | brought something new | the same endpoint, after the first wait |
 //! | brought nothing new | the next endpoint; each round over all of them waits twice as long as the one before |
 //! | was refused with `CursorTooOld` | the same endpoint, from the floor that it names; without one, from 7 days ago |
+//! | has a dictionary that does not work | the same endpoint, with another one or without |
 //! | did not begin where it was asked | the same endpoint, from its oldest |
 //! | broke the protocol at the same position [`STUCK_TRIES`] times | behind that position: 1, 2, 4 … further, a gap each |
 //!
@@ -35,18 +36,21 @@ pub struct Config {
     pub without_cursor: WithoutCursor,
     /// How long things may take.
     pub timeouts: Timeouts,
+    /// Which streams are asked for compressed.
+    pub zstd: super::Zstd,
     /// How `wss://` is spoken; needed where an endpoint is one.
     #[cfg(feature = "server")]
     pub tls: Option<super::Tls>,
 }
 
 impl Config {
-    /// With the timeouts of [`limits`](crate::limits), and no TLS.
+    /// With the timeouts of [`limits`](crate::limits), plain, and without TLS.
     pub fn new(endpoints: Vec<Endpoint>, without_cursor: WithoutCursor) -> Self {
         Self {
             endpoints,
             without_cursor,
             timeouts: Timeouts::default(),
+            zstd: super::Zstd::default(),
             #[cfg(feature = "server")]
             tls: None,
         }
@@ -99,6 +103,8 @@ pub(super) enum Kind {
     Protocol,
     /// Accepted, and nothing came.
     Silent,
+    /// The dictionary does not work.
+    Dictionary,
     /// The sink says that the host did not begin where it was asked to.
     Rewind,
     /// Anything else.
@@ -107,8 +113,10 @@ pub(super) enum Kind {
 
 impl Kind {
     pub(super) fn of_refusal(refusal: &Refusal) -> Self {
-        if refusal.error.as_deref() != Some("CursorTooOld") {
-            return Self::Other;
+        match refusal.error.as_deref() {
+            Some("CursorTooOld") => {}
+            Some("UnknownZstdDictionary") => return Self::Dictionary,
+            _ => return Self::Other,
         }
         // "cursor 0 below lookback floor 123; …": the number behind the last "floor".
         let floor = refusal.message.rfind("floor").and_then(|at| {
@@ -207,12 +215,12 @@ impl Plan {
         let (start, skips) = match start {
             Start::Cursor { value } if known.breaks >= STUCK_TRIES => (known.behind(value), true),
             Start::Oldest if known.breaks >= STUCK_TRIES && known.is_v2() => (known.behind(0), true),
-            Start::Cursor { value } if !known.is_v2() && known.breaks == 0 && !known.in_vain => {
-                (Start::Cursor { value: rewound(value) }, false)
+            Start::Cursor { value } if known.instead.is_none() && known.breaks == 0 && !known.in_vain => {
+                (known.rewound(value), false)
             }
             start => (start, false),
         };
-        Next { at: self.at, ask: Ask { start }, skips, now }
+        Next { at: self.at, ask: Ask { start, zstd: None }, skips, now }
     }
 
     fn start(&self, known: &Known) -> Start {
@@ -239,6 +247,8 @@ impl Plan {
         }
         match outcome.kind {
             Kind::CursorTooOld { floor } => return self.refused(outcome, floor),
+            // Asked otherwise the next time.
+            Kind::Dictionary => return After { wait: self.backoff(), gap: None },
             Kind::Rewind => {
                 known.instead = Some(Start::Oldest);
                 return After { wait: self.backoff(), gap: None };
@@ -296,15 +306,6 @@ impl Plan {
     }
 }
 
-/// A position of v1, moved back over the disorder that its times are in. What was read before is read again, which
-/// changes nothing.
-fn rewound(micros: u64) -> u64 {
-    if micros < TIME_CURSOR_MIN {
-        return micros;
-    }
-    micros.saturating_sub(V1_REWIND_MICROS).max(TIME_CURSOR_MIN)
-}
-
 impl Known {
     fn new(endpoint: Endpoint) -> Self {
         let host = Host::new(&endpoint.host_name());
@@ -330,6 +331,14 @@ impl Known {
 
     fn is_v2(&self) -> bool {
         self.endpoint.dialect() == Dialect::V2
+    }
+
+    /// Where the stream is taken up at a position that was read: on v1 a little before it. (Below the least moment it would
+    /// become a sequence number.)
+    fn rewound(&self, value: u64) -> Start {
+        let before = value.saturating_sub(V1_REWIND_MICROS);
+        let value = if self.is_v2() || before < TIME_CURSOR_MIN { value } else { before };
+        Start::Cursor { value }
     }
 
     /// Where the stream is taken up behind a position that was read, and after which it cannot be.

@@ -212,3 +212,23 @@ fn a_v1_position_goes_back_over_its_disorder_unless_that_leads_nowhere() {
     end(&mut plan, next, Kind::Other, Some(&newer));
     assert_eq!(start(&mut plan, &newer), Start::Cursor { value: micros + 1 - V1_REWIND_MICROS });
 }
+
+#[test]
+fn on_v1_the_same_host_is_asked_for_a_little_more() {
+    let value = NOW.micros().unsigned_abs();
+    let mut plan = plan(&["ws://a/subscribe"], WithoutCursor::Live);
+    let cursor = at("a", Dialect::V1, value, 0);
+    assert_eq!(start(&mut plan, &cursor), Start::Cursor { value: value - V1_REWIND_MICROS });
+    let low = at("a", Dialect::V1, TIME_CURSOR_MIN + 1, 1);
+    assert_eq!(start(&mut plan, &low), Start::Cursor { value: TIME_CURSOR_MIN + 1 }, "never a sequence number");
+}
+
+#[test]
+fn a_dictionary_that_does_not_work_is_no_reason_to_leave_the_host() {
+    let refusal = Refusal { status: 400, error: Some("UnknownZstdDictionary".into()), message: String::new() };
+    assert_eq!(Kind::of_refusal(&refusal), Kind::Dictionary);
+    let mut plan = v2(&["ws://a", "ws://b"]);
+    let next = plan.next(None, NOW);
+    end(&mut plan, next, Kind::Dictionary, None);
+    assert_eq!(plan.next(None, NOW).at, 0);
+}
