@@ -28,7 +28,7 @@ fn main() {
     println!("{} frames, {} bytes on average", frames.len(), bytes / frames.len());
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_millis(1500))
+        .measurement_time(Duration::from_millis(1000))
         .sample_size(20)
         .without_plots()
         .configure_from_args();

@@ -36,7 +36,7 @@ impl File {
         let text = std::fs::read_to_string(path)
             .map_err(|error| Failure::usage(format!("--config {}: {error}", path.display())))?;
         toml::from_str(&text).map_err(|error| {
-            let line = error.span().map_or(0, |span| text[..span.start].lines().count().max(1));
+            let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
             Failure::usage(format!("--config {}, line {line}: {}", path.display(), error.message()))
         })
     }

@@ -9,7 +9,7 @@ use crate::disk::Disk;
 use crate::fact::Batch;
 use crate::ingest::committer::Folded;
 use crate::ingest::sieve::Sieve;
-use crate::log::{self, Entry, Log, LogError, Options};
+use crate::log::{self, Entry, Log, Options};
 use crate::view::{self, View};
 
 /// What long work tells of itself: bytes done, bytes in all.
@@ -25,10 +25,8 @@ pub fn open(
     rng: fastrand::Rng,
     progress: Progress<'_>,
 ) -> Result<(Log, Folded, View), StartError> {
-    let total = match log::size(&*disk, dir) {
-        Err(LogError::Missing { .. }) => 0,
-        size => size?,
-    };
+    // For the progress alone: what is wrong with the directory is told by the opening itself.
+    let total = log::size(&*disk, dir).unwrap_or(0);
     let (mut folding, view) = Folding::new(total, progress);
     let (log, recovered) = Log::open(disk, dir, Options::new(rng), &mut |entry| folding.take(&entry))?;
     let folded = folding.finish();

@@ -124,7 +124,8 @@ impl AdminSource for Board {
             url: upstream.url,
             dialect: upstream.dialect,
             connected: upstream.connected,
-            cursor: cursor.map(|cursor| cursor.value),
+            cursor: cursor.as_ref().map(|cursor| cursor.value),
+            cursor_time: cursor.map(|cursor| cursor.time.to_string()),
             ..UpstreamStatus::default()
         };
         Status::gather(&self.telemetry, &self.clock, upstream, gaps.iter().map(GapStatus::from).collect())

@@ -219,7 +219,8 @@ impl<S: Sink> Reader<S> {
             if matches!(end.why, Why::Stopped) {
                 break;
             }
-            let outcome = Outcome { of: next, kind: end.why.kind(), cursor: self.sink.resume() };
+            let outcome =
+                Outcome { of: next, kind: end.why.kind(), frames: end.frames > 0, cursor: self.sink.resume() };
             let after = self.plan.ended(&outcome);
             if let Some(reason) = after.gap {
                 self.sink.gap(&endpoint, reason);

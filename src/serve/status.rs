@@ -45,6 +45,8 @@ pub struct UpstreamStatus {
     pub connected: bool,
     /// The last durable cursor of that host, in its dialect's terms; `null` before the first.
     pub cursor: Option<u64>,
+    /// Stream time of that cursor (RFC 3339, UTC): everything up to it is durable and can be read.
+    pub cursor_time: Option<String>,
     /// Latest witnessed time (RFC 3339, UTC); `null` before the first frame.
     pub witnessed: Option<String>,
     /// How far the wall clock is past the latest witnessed time, in seconds; `null` before the first frame.

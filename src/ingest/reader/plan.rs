@@ -9,7 +9,8 @@
 //! | did not begin where it was asked | the same endpoint, from its oldest |
 //! | broke the protocol at the same position [`STUCK_TRIES`] times | behind that position: 1, 2, 4 … further, a gap each |
 //!
-//! What is asked for: the endpoint's own newest cursor (on v1 less [`V1_REWIND_MICROS`]), where it is not much behind; else, from another host's, only the
+//! What is asked for: the endpoint's own newest cursor, where it is not much behind (on v1 less
+//! [`V1_REWIND_MICROS`](crate::limits::V1_REWIND_MICROS), for its times are not in order); else, from another host's, only the
 //! time, less [`HOST_REWIND_MICROS`](crate::limits::HOST_REWIND_MICROS) (DESIGN §1). A v2 host takes a moment as well as a
 //! sequence number. One that knows only sequence numbers would take the moment for a number far ahead and be silent, or
 //! start live: silence is noticed here, the latter by the sink ([`Pressure::Rewind`](super::Pressure::Rewind)), and then
@@ -143,6 +144,8 @@ pub(super) struct Next {
 pub(super) struct Outcome {
     pub(super) of: Next,
     pub(super) kind: Kind,
+    /// Whether anything came, new or not.
+    pub(super) frames: bool,
     /// The sink's newest position afterwards.
     pub(super) cursor: Option<Cursor>,
 }
@@ -169,6 +172,8 @@ struct Known {
     breaks: u32,
     /// Silences in a row after it was asked for a moment.
     silences: u32,
+    /// The last connection that brought anything brought nothing new: a v1 position is not moved back then.
+    in_vain: bool,
 }
 
 /// A host that was silent this often after it was asked for a moment may not know moments.
@@ -210,7 +215,9 @@ impl Plan {
         let (start, skips) = match start {
             Start::Cursor { value } if known.breaks >= STUCK_TRIES => (known.behind(value), true),
             Start::Oldest if known.breaks >= STUCK_TRIES && known.is_v2() => (known.behind(0), true),
-            Start::Cursor { value } if known.instead.is_none() => (known.rewound(value), false),
+            Start::Cursor { value } if known.instead.is_none() && known.breaks == 0 && !known.in_vain => {
+                (known.rewound(value), false)
+            }
             start => (start, false),
         };
         Next { at: self.at, ask: Ask { start, zstd: None }, skips, now }
@@ -234,6 +241,9 @@ impl Plan {
         if progress {
             self.failures = 0;
             known.progressed();
+        } else if outcome.frames {
+            // It ended before it had passed what it was asked to repeat.
+            known.in_vain = true;
         }
         match outcome.kind {
             Kind::CursorTooOld { floor } => return self.refused(outcome, floor),
@@ -299,7 +309,7 @@ impl Plan {
 impl Known {
     fn new(endpoint: Endpoint) -> Self {
         let host = Host::new(&endpoint.host_name());
-        Self { endpoint, host, cursor: None, instead: None, refusals: 0, breaks: 0, silences: 0 }
+        Self { endpoint, host, cursor: None, instead: None, refusals: 0, breaks: 0, silences: 0, in_vain: false }
     }
 
     fn is_of(&self, cursor: &Cursor) -> bool {
@@ -311,6 +321,7 @@ impl Known {
         self.refusals = 0;
         self.breaks = 0;
         self.silences = 0;
+        self.in_vain = false;
     }
 
     /// Whether silence may mean that a moment was taken for a sequence number.

@@ -12,18 +12,24 @@
 //! ```
 //!
 //! - `world`: who is there. `scenes`: what happens. `network`: in which order the stream tells it.
+//! - `compare`, `fetch`: what a running engine serves, beside the expected feeds.
 //! - `event`, `json`: how a line is written. `file`: how one is read.
-//! - `reel`, `server`: frames in memory, and who gets which.
+//! - `reel`, `press`, `server`: frames in memory, plain and compressed, and who gets which. `dictionary`, `authority`: zstd and TLS.
 //!
 //! Always: the same options give the same bytes; v1 and v2 describe the same events; no post lies within hours of the
 //! 7-day edge, so a reading ten or thirty minutes later sees the same feeds.
 #![forbid(unsafe_code)]
 
+mod authority;
+mod compare;
+mod dictionary;
 mod event;
+mod fetch;
 mod file;
 mod json;
 mod machine;
 mod network;
+mod press;
 mod reel;
 mod scenes;
 pub mod server;
@@ -36,6 +42,9 @@ use std::io::{self, Write};
 use atrarium::syntax::Time;
 use model::{Delivery, Model};
 
+pub use authority::{Authority, AuthorityError};
+pub use compare::{CompareError, Comparison, compare};
+pub use dictionary::{Dictionary, DictionaryError};
 pub use event::{Dialect, Event, Kind, Operation};
 pub use file::{FileError, read_files};
 pub use json::Line;

@@ -27,3 +27,17 @@ pub(crate) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io
 pub(crate) fn pause(time: Duration) {
     thread::sleep(time);
 }
+
+/// How many threads can run at once.
+pub(crate) fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Does all of some work at once; the results stand in the order of the work.
+pub(crate) fn in_parallel<T: Send>(work: Vec<impl FnOnce() -> T + Send>) -> Vec<T> {
+    thread::scope(|scope| {
+        let threads: Vec<_> = work.into_iter().map(|part| scope.spawn(part)).collect();
+        let joined = threads.into_iter().map(|thread| thread.join());
+        joined.map(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    })
+}

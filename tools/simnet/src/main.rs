@@ -5,11 +5,12 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use atrarium::syntax::Time;
 use clap::{Args, Parser, Subcommand};
-use simnet::server::{Fault, Server, ServerOptions};
-use simnet::{Dialect, EPOCH, Network, Options, Reel};
+use simnet::server::{Fault, Server, ServerOptions, Timeline};
+use simnet::{Authority, Dialect, Dictionary, EPOCH, Network, Options, Reel};
 
 /// A seeded network of communities, told as Jetstream v1 and v2 tell it, with known feeds. The same options give the
 /// same bytes.
@@ -37,6 +38,19 @@ enum Command {
         #[arg(long, value_parser = simnet::parse_time)]
         now: Option<Time>,
     },
+    /// Reads every feed of a running engine page by page, and compares it with `expect`
+    ///
+    /// Prints `feeds N posts N pages N differing N`; the first feeds that differ are named on stderr, and it exits with 1.
+    Compare {
+        /// The engine's HTTP listener, `host:port`
+        #[arg(long, value_name = "ADDR")]
+        http: String,
+        #[command(flatten)]
+        network: NetworkArgs,
+        /// The moment of reading; without it, the latest witnessed time of the stream
+        #[arg(long, value_parser = simnet::parse_time)]
+        now: Option<Time>,
+    },
     /// Counts what happens in the network
     Stats {
         #[command(flatten)]
@@ -45,8 +59,17 @@ enum Command {
     /// Serves the network, or files, as a host of Jetstream
     ///
     /// `/subscribe` is v1, `/xrpc/network.bsky.jetstream.subscribeEvents` is v2. Prints `listening ADDR`. After the last
-    /// event a connection stays open and answers pings. zstd and TLS are not spoken yet.
-    Serve(ServeArgs),
+    /// event a connection stays open and answers pings. v1 compresses by `compress=true`, v2 by `zstdDictionary=<id>`;
+    /// `getZstdDictionary` hands out the dictionary of v2, `simnet dictionary` writes either.
+    Serve(Box<ServeArgs>),
+    /// Writes the zstd dictionary that `serve` compresses with, and prints its id: always the same one
+    Dictionary {
+        /// Where to
+        file: PathBuf,
+        /// Whose
+        #[arg(long, value_enum, default_value = "v2")]
+        dialect: Dialect,
+    },
 }
 
 /// What decides everything about the network
@@ -86,6 +109,13 @@ struct ServeArgs {
     listen: String,
     #[command(flatten)]
     network: NetworkArgs,
+    /// A second host of the same network, on the same timeline, with other sequence numbers: a client can switch between
+    /// the two. Prints `second-host ADDR` after `listening ADDR`
+    #[arg(long, value_name = "ADDR")]
+    second_host: Option<String>,
+    /// The faults of the second host. `disconnect,http-503` on both makes a client switch to and fro
+    #[arg(long, value_delimiter = ',', requires = "second_host")]
+    second_faults: Vec<String>,
     /// Serves these lines (v1 or v2) instead of a seeded network
     #[arg(long, num_args = 1..)]
     file: Vec<PathBuf>,
@@ -97,9 +127,28 @@ struct ServeArgs {
     /// numbers. Of files only stream time, revs and numbers move
     #[arg(long)]
     repeat: bool,
-    /// Faults, by name, separated by commas; each happens on its first 3 connections. `help` lists them
+    /// Faults, by name, separated by commas; each happens on 3 connections at most. `help` lists them;
+    /// `GET /simnet/fired` says how often each has happened
     #[arg(long, value_delimiter = ',')]
     faults: Vec<String>,
+    /// The zstd dictionary to compress with in place of simnet's own, in both dialects
+    #[arg(long, value_name = "FILE")]
+    dictionary: Option<PathBuf>,
+    /// The zstd dictionary of v1, where it is another one
+    #[arg(long, value_name = "FILE")]
+    dictionary_v1: Option<PathBuf>,
+    /// With `--dialect`: prepares the compressed frames before it listens, not the plain ones
+    #[arg(long, requires = "dialect")]
+    zstd_ahead: bool,
+    /// Speaks TLS (`wss://`, `https://`) with a certificate of an authority made at this start
+    #[arg(long)]
+    tls: bool,
+    /// Where the authority's certificate is written in PEM, before it listens, for clients to trust
+    #[arg(long, value_name = "FILE", requires = "tls")]
+    tls_ca: Option<PathBuf>,
+    /// The names and addresses on the host's certificate; without it, those of this machine and the address it listens on
+    #[arg(long, value_name = "NAME", requires = "tls", value_delimiter = ',')]
+    tls_names: Vec<String>,
     /// Closes each connection after this many frames
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     drop_after: Option<u64>,
@@ -107,6 +156,9 @@ struct ServeArgs {
     #[arg(long, default_value = "on", value_parser = parse_switch, action = clap::ArgAction::Set)]
     v1_cursor: bool,
 }
+
+/// How many feeds that differ are named.
+const DIFFERENCES_TOLD: usize = 20;
 
 /// Frames a second; `None` is `max`.
 #[derive(Clone, Copy)]
@@ -177,8 +229,15 @@ fn run(command: Command) -> Result<(), Failure> {
             let feeds = simnet::expect(&network.options()?, now);
             print_line(&serde_json::json!({ "feeds": feeds }).to_string())
         }
+        Command::Compare { http, network, now } => compare(&http, &network.options()?, now),
         Command::Stats { network } => stats(&network.options()?),
-        Command::Serve(args) => serve(args),
+        Command::Serve(args) => serve(&args),
+        Command::Dictionary { file, dialect } => {
+            let dictionary = Dictionary::of_simnet(dialect);
+            std::fs::write(&file, dictionary.bytes())
+                .map_err(|error| Failure::Failed(format!("cannot write {file:?}: {error}")))?;
+            print_line(&dictionary.id().to_string())
+        }
     }
 }
 
@@ -220,27 +279,93 @@ fn stats(options: &Options) -> Result<(), Failure> {
     print_line(&serde_json::to_string_pretty(&report).map_err(|error| Failure::Failed(error.to_string()))?)
 }
 
-fn serve(args: ServeArgs) -> Result<(), Failure> {
+fn compare(http: &str, options: &Options, now: Option<Time>) -> Result<(), Failure> {
+    let expected = simnet::expect(options, now);
+    let found = simnet::compare(http, &expected, options.seed).map_err(|error| Failure::Failed(error.to_string()))?;
+    let differing = found.differences.len();
+    print_line(&format!("feeds {} posts {} pages {} differing {differing}", found.feeds, found.posts, found.pages))?;
+    for difference in found.differences.iter().take(DIFFERENCES_TOLD) {
+        eprintln!("{difference}");
+    }
+    match differing {
+        0 => Ok(()),
+        _ => Err(Failure::Failed(format!("{differing} feeds of {http} are not as they should be"))),
+    }
+}
+
+fn serve(args: &ServeArgs) -> Result<(), Failure> {
     if args.faults.iter().any(|name| name == "help") {
         for fault in Fault::ALL {
             print_line(&format!("{:<24}{}", fault.name(), fault.about()))?;
         }
         return Ok(());
     }
-    let faults = args.faults.iter().map(|name| Fault::parse(name)).collect::<Result<_, _>>().map_err(Failure::Usage)?;
-    let reel = if args.file.is_empty() {
-        Reel::of_network(&args.network.options()?, args.repeat, args.v1_cursor)
-    } else {
-        let events = simnet::read_files(&args.file).map_err(|error| Failure::Failed(error.to_string()))?;
-        Reel::of_events(events, args.repeat, args.v1_cursor)
+    let (faults, second_faults) = (faults(&args.faults)?, faults(&args.second_faults)?);
+    let read = |file: &Option<PathBuf>| file.as_deref().map(Dictionary::read).transpose();
+    let dictionary_v2 = read(&args.dictionary).map_err(|error| Failure::Failed(error.to_string()))?;
+    let dictionary_v1 = read(&args.dictionary_v1).map_err(|error| Failure::Failed(error.to_string()))?;
+    let tls = args.tls.then(|| authority(args)).transpose()?;
+    let options = ServerOptions {
+        rate: args.rate.0,
+        drop_after: args.drop_after,
+        faults,
+        dictionary_v1: dictionary_v1.or_else(|| dictionary_v2.clone()),
+        dictionary_v2,
+        tls,
+        timeline: Timeline::default(),
     };
-    if let Some(dialect) = args.network.dialect {
-        reel.prepare(dialect);
-    }
-    let options = ServerOptions { rate: args.rate.0, drop_after: args.drop_after, faults };
-    let server = Server::start(&args.listen, reel, options)
-        .map_err(|error| Failure::Failed(format!("cannot listen on {}: {error}", args.listen)))?;
+    let reel = reel(args)?;
+    let second = match &args.second_host {
+        Some(listen) => {
+            let options = ServerOptions { faults: second_faults, ..options.clone() };
+            Some(start(listen, self::reel(args)?.of_another_host(), options, args)?)
+        }
+        None => None,
+    };
+    let server = start(&args.listen, reel, options, args)?;
     print_line(&format!("listening {}", server.address()))?;
+    if let Some(second) = &second {
+        print_line(&format!("second-host {}", second.address()))?;
+    }
     server.wait();
     Ok(())
+}
+
+fn faults(names: &[String]) -> Result<Vec<Fault>, Failure> {
+    names.iter().map(|name| Fault::parse(name)).collect::<Result<_, _>>().map_err(Failure::Usage)
+}
+
+fn reel(args: &ServeArgs) -> Result<Reel, Failure> {
+    if args.file.is_empty() {
+        return Ok(Reel::of_network(&args.network.options()?, args.repeat, args.v1_cursor));
+    }
+    let events = simnet::read_files(&args.file).map_err(|error| Failure::Failed(error.to_string()))?;
+    Ok(Reel::of_events(events, args.repeat, args.v1_cursor))
+}
+
+fn start(listen: &str, reel: Reel, options: ServerOptions, args: &ServeArgs) -> Result<Server, Failure> {
+    let server = Server::start(listen, reel, options)
+        .map_err(|error| Failure::Failed(format!("cannot listen on {listen}: {error}")))?;
+    if let Some(dialect) = args.network.dialect {
+        server.prepare(dialect, args.zstd_ahead);
+    }
+    Ok(server)
+}
+
+/// The authority of `--tls`; writes its certificate where `--tls-ca` says.
+fn authority(args: &ServeArgs) -> Result<Arc<Authority>, Failure> {
+    let failed = |why: String| Failure::Failed(why);
+    let mut names = args.tls_names.clone();
+    if names.is_empty() {
+        names.extend(Authority::LOCAL.map(String::from));
+        let host = args.listen.rsplit_once(':').map_or("", |(host, _)| host.trim_matches(['[', ']']));
+        if !host.is_empty() && !names.iter().any(|name| name == host) {
+            names.push(host.to_string());
+        }
+    }
+    let authority = Authority::new(names).map_err(|error| failed(error.to_string()))?;
+    if let Some(file) = &args.tls_ca {
+        std::fs::write(file, authority.ca_pem()).map_err(|error| failed(format!("cannot write {file:?}: {error}")))?;
+    }
+    Ok(Arc::new(authority))
 }

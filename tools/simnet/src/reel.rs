@@ -1,6 +1,6 @@
 //! All frames of a network or of files, in memory and ready to send.
 //!
-//! In: events. Out: websocket frames (unmasked text, one an event) in both dialects, found by position, by stream time and
+//! In: events. Out: websocket frames (unmasked text, one an event; `press` makes compressed ones) in both dialects, found by position, by stream time and
 //! by sequence number.
 //!
 //! ```text
@@ -18,6 +18,9 @@ use crate::event::{Dialect, Event, Kind};
 use crate::json::{Line, Slot, move_slot};
 use crate::network::FIRST_SEQ;
 use crate::{Network, Options};
+
+/// By how much the numbers of another host differ.
+const OTHER_NUMBERS: u64 = 6_000_000_000;
 
 /// See the module.
 pub struct Reel {
@@ -135,6 +138,16 @@ impl Reel {
         });
     }
 
+    /// The same events as another host numbers them: of the same order, with numbers that mean something else here.
+    pub fn of_another_host(mut self) -> Self {
+        // Less where that is possible: here, a number of the first host then lies in the future.
+        let less = self.seqs.iter().all(|&seq| seq > OTHER_NUMBERS);
+        let renumber = |seq: u64| if less { seq - OTHER_NUMBERS } else { seq + OTHER_NUMBERS };
+        self.seqs.iter_mut().for_each(|seq| *seq = renumber(*seq));
+        (self.v1, self.v2) = (OnceLock::new(), OnceLock::new());
+        self
+    }
+
     /// How many frames one round has.
     pub fn len(&self) -> u64 {
         self.times.len() as u64
@@ -145,9 +158,9 @@ impl Reel {
         self.times.is_empty()
     }
 
-    /// Makes the film of a dialect before anybody asks for it.
-    pub fn prepare(&self, dialect: Dialect) {
-        self.film(dialect);
+    /// Whether it goes on for ever.
+    pub(crate) fn repeats(&self) -> bool {
+        self.repeats
     }
 
     /// How many frames there will ever be.
@@ -212,22 +225,28 @@ impl Reel {
         };
         cell.get_or_init(|| {
             let mut film = Film::default();
-            let mut line = Line::default();
-            let mut add = |event: &Event| {
-                line.clear();
-                if !(dialect == Dialect::V1 && matches!(event.kind, Kind::Named("sync", _))) {
-                    event.write(dialect, self.v1_cursor, &mut line);
-                }
-                film.add(&line, self.repeats);
-            };
-            match &self.source {
-                Source::Network(options) => Network::new(options).for_each(|event| add(&event)),
-                Source::Events(events) => events.iter().for_each(add),
-            }
-            film.starts.push(film.bytes.len());
-            film.slot_starts.push(film.slots.len());
+            self.each_line(dialect, &mut |line| film.add(line, self.repeats));
+            film.finish();
             film
         })
+    }
+
+    /// Writes every event of the first round; an empty line for one that the dialect does not tell.
+    pub(crate) fn each_line(&self, dialect: Dialect, take: &mut dyn FnMut(&Line)) {
+        let mut line = Line::default();
+        let mut write = |mut event: Event, seq: u64| {
+            line.clear();
+            event.seq = seq;
+            if !(dialect == Dialect::V1 && matches!(event.kind, Kind::Named("sync", _))) {
+                event.write(dialect, self.v1_cursor, &mut line);
+            }
+            take(&line);
+        };
+        let seqs = self.seqs.iter().copied();
+        match &self.source {
+            Source::Network(options) => Network::new(options).zip(seqs).for_each(|(event, seq)| write(event, seq)),
+            Source::Events(events) => events.iter().cloned().zip(seqs).for_each(|(event, seq)| write(event, seq)),
+        }
     }
 
     /// The bytes of consecutive frames, where they stand next to each other unmoved: in round 0. Up to `bytes_max`, and at
@@ -279,6 +298,24 @@ impl Film {
             self.slots.extend(line.slots.iter().map(|slot| Slot { at: slot.at + header_bytes, ..*slot }));
         }
     }
+
+    /// Adds frames that are made already, in which nothing moves; `ends` is where each ends in `bytes`.
+    pub fn extend(&mut self, bytes: &[u8], ends: &[usize]) {
+        let base = self.bytes.len();
+        let mut start = 0;
+        for &end in ends {
+            self.starts.push(base + start);
+            self.slot_starts.push(self.slots.len());
+            start = end;
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Ends the last frame.
+    pub fn finish(&mut self) {
+        self.starts.push(self.bytes.len());
+        self.slot_starts.push(self.slots.len());
+    }
 }
 
 pub(crate) const CONTINUATION: u8 = 0;
@@ -316,9 +353,41 @@ pub(crate) fn frame(opcode: u8, payload: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(payload);
 }
 
+/// What a whole frame of a server holds.
+pub(crate) fn payload(frame: &[u8]) -> &[u8] {
+    match frame[1] {
+        126 => &frame[4..],
+        127 => &frame[10..],
+        _ => &frame[2..],
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_host_tells_the_same_under_other_numbers() {
+        let options = Options { events: 500, ..Options::default() };
+        let (one, other) =
+            (Reel::of_network(&options, false, true), Reel::of_network(&options, false, true).of_another_host());
+        for dialect in [Dialect::V1, Dialect::V2] {
+            let (mut bytes, mut other_bytes) = (Vec::new(), Vec::new());
+            (0..500).for_each(|at| one.append(one.film(dialect), at, &mut bytes));
+            (0..500).for_each(|at| other.append(other.film(dialect), at, &mut other_bytes));
+            for (at, (mut one, mut other)) in lines(&bytes).into_iter().zip(lines(&other_bytes)).enumerate() {
+                let number = |line: &mut serde_json::Value| match dialect {
+                    Dialect::V1 => line["cursor"].take().as_u64(),
+                    Dialect::V2 => line["payload"]["seq"].take().as_u64(),
+                };
+                assert_eq!(number(&mut one), Some(FIRST_SEQ + at as u64));
+                assert_eq!(number(&mut other), Some(FIRST_SEQ + at as u64 - OTHER_NUMBERS));
+                assert_eq!(one, other);
+            }
+        }
+        assert_eq!((other.at_seq(FIRST_SEQ - OTHER_NUMBERS + 7), other.at_seq(FIRST_SEQ)), (7, 500));
+        assert_eq!(other.at_time(one.time_micros(9)), one.at_time(one.time_micros(9)));
+    }
 
     #[test]
     fn a_later_round_is_the_first_one_of_a_later_epoch() {

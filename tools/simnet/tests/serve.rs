@@ -1,75 +1,16 @@
-//! The host over real sockets: cursors, drops, filters, faults, and a file in both dialects.
+//! The host over real sockets: cursors, drops, filters, zstd, and a file in both dialects.
+
+mod common;
 
 use std::collections::BTreeSet;
-use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use simnet::server::{Fault, Server, ServerOptions};
-use simnet::{Dialect, Network, Options, Reel, read_files};
+use common::*;
+use simnet::server::{Server, ServerOptions};
+use simnet::{Dialect, Dictionary, Reel, read_files};
 use tungstenite::stream::MaybeTlsStream;
-use tungstenite::{Error, Message, WebSocket};
-
-type Client = WebSocket<MaybeTlsStream<TcpStream>>;
-
-const EVENTS: usize = 3_000;
-
-fn network() -> Options {
-    Options { events: EVENTS as u64, communities: 5, hit_rate: 0.2, ..Options::default() }
-}
-
-fn server(options: ServerOptions) -> Server {
-    Server::start("127.0.0.1:0", Reel::of_network(&network(), false, false), options).expect("a free port")
-}
-
-fn url(server: &Server, dialect: Dialect, query: &str) -> String {
-    let path = match dialect {
-        Dialect::V1 => "subscribe",
-        Dialect::V2 => "xrpc/network.bsky.jetstream.subscribeEvents",
-    };
-    format!("ws://{}/{path}?{query}", server.address())
-}
-
-fn connect(url: &str) -> Client {
-    let (client, _) = tungstenite::connect(url).expect("a handshake");
-    if let MaybeTlsStream::Plain(stream) = client.get_ref() {
-        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
-    }
-    client
-}
-
-/// The texts up to `count` of them, or up to the end of the connection.
-fn texts(client: &mut Client, count: usize) -> Vec<String> {
-    let mut texts = Vec::new();
-    while texts.len() < count {
-        match client.read() {
-            Ok(Message::Text(text)) => texts.push(text.to_string()),
-            Ok(_) => {}
-            Err(_) => break,
-        }
-    }
-    texts
-}
-
-fn lines(dialect: Dialect) -> Vec<String> {
-    lines_of(&network(), dialect)
-}
-
-fn lines_of(network: &Options, dialect: Dialect) -> Vec<String> {
-    let mut bytes = Vec::new();
-    Network::write(network, dialect, &mut bytes).expect("a Vec takes everything");
-    String::from_utf8(bytes).expect("text").lines().map(Into::into).collect()
-}
-
-fn value(line: &str) -> serde_json::Value {
-    serde_json::from_str(line).expect("JSON")
-}
-
-/// The cursor by which a client resumes after this frame; `None` where the frame has none.
-fn cursor(line: &str) -> Option<u64> {
-    let value: serde_json::Value = serde_json::from_str(line).ok()?;
-    value["time_us"].as_u64().or(value["payload"]["seq"].as_u64())
-}
+use tungstenite::{Error, Message};
 
 #[test]
 fn history_comes_whole_and_a_cursor_gives_the_suffix() {
@@ -99,31 +40,6 @@ fn a_small_v1_cursor_is_a_sequence_number() {
     assert_eq!(texts(&mut client, EVENTS - 2_000), all[2_000..]);
 }
 
-/// Reads like a client that resumes from the greatest cursor it has seen, until it has everything.
-fn read_with_resumes(server: &Server, dialect: Dialect, expected: &BTreeSet<String>) -> (BTreeSet<String>, usize) {
-    let (mut seen, mut last, mut connections) = (BTreeSet::new(), 0, 0);
-    while seen != *expected && connections < 300 {
-        connections += 1;
-        let Ok((mut client, _)) = tungstenite::connect(url(server, dialect, &format!("cursor={last}"))) else {
-            continue;
-        };
-        if let MaybeTlsStream::Plain(stream) = client.get_ref() {
-            stream.set_read_timeout(Some(Duration::from_millis(700))).expect("a timeout");
-        }
-        while seen != *expected {
-            match client.read() {
-                Ok(Message::Text(text)) if expected.contains(text.as_str()) => {
-                    last = last.max(cursor(&text).expect("a known frame"));
-                    seen.insert(text.to_string());
-                }
-                Ok(_) => {}
-                Err(_) => break,
-            }
-        }
-    }
-    (seen, connections)
-}
-
 #[test]
 fn dropped_connections_lose_nothing_to_a_client_that_resumes() {
     for dialect in [Dialect::V1, Dialect::V2] {
@@ -131,90 +47,10 @@ fn dropped_connections_lose_nothing_to_a_client_that_resumes() {
         let expected: BTreeSet<String> = lines(dialect).into_iter().collect();
         let first = texts(&mut connect(&url(&server, dialect, "")), EVENTS);
         assert_eq!(first.len(), 100, "closed after exactly so many frames");
-        let (seen, connections) = read_with_resumes(&server, dialect, &expected);
+        let (seen, connections) = read_with_resumes(&server, dialect, false, &expected);
         assert_eq!(seen, expected);
         assert!(connections >= EVENTS / 100, "{connections} connections");
     }
-}
-
-#[test]
-fn every_fault_happens_and_none_loses_an_event() {
-    for dialect in [Dialect::V1, Dialect::V2] {
-        let faults: Vec<Fault> = Fault::ALL.iter().copied().filter(|fault| fault.name() != "v1-clamp").collect();
-        // Long enough to meet them all: those that do not end a connection fill 1,000 frames of the first three.
-        let network = Options { events: 6_000, ..network() };
-        let options = ServerOptions { faults, ..ServerOptions::default() };
-        let server =
-            Server::start("127.0.0.1:0", Reel::of_network(&network, false, false), options).expect("a free port");
-        let expected: BTreeSet<String> = lines_of(&network, dialect).into_iter().collect();
-        let (seen, connections) = read_with_resumes(&server, dialect, &expected);
-        assert_eq!(seen, expected);
-        // Three each of disconnect, silence, truncated, error frame, 503, and in v2 of the cursor that is too old.
-        let ended = if dialect == Dialect::V2 { 18 } else { 15 };
-        assert_eq!(connections, ended + 1);
-    }
-}
-
-#[test]
-fn each_fault_is_what_its_name_says() {
-    let met = |name: &str, dialect: Dialect| {
-        let faults = vec![Fault::parse(name).expect("known")];
-        let server = server(ServerOptions { faults, ..ServerOptions::default() });
-        let (mut messages, mut end) = (Vec::new(), None);
-        match tungstenite::connect(url(&server, dialect, "cursor=1")) {
-            Err(error) => end = Some(error),
-            Ok((mut client, _)) => {
-                if let MaybeTlsStream::Plain(stream) = client.get_ref() {
-                    stream.set_read_timeout(Some(Duration::from_millis(300))).expect("a timeout");
-                }
-                while messages.len() < EVENTS + 2_500 && end.is_none() {
-                    match client.read() {
-                        Ok(message) => messages.push(message),
-                        Err(error) => end = Some(error),
-                    }
-                }
-            }
-        }
-        (messages, end)
-    };
-    let expected = lines(Dialect::V2);
-    let is_text = |message: &&Message| message.is_text();
-    for name in ["disconnect", "truncated-frame"] {
-        let (messages, end) = met(name, Dialect::V2);
-        assert_eq!(messages.len(), 24, "{name}");
-        assert!(!matches!(end, Some(Error::Io(error)) if error.kind() == std::io::ErrorKind::WouldBlock), "{name}");
-    }
-    assert!(met("silence-after-accept", Dialect::V2).0.is_empty());
-    for (name, status) in [("http-503", 503), ("cursor-too-old", 400)] {
-        match met(name, Dialect::V2).1 {
-            Some(Error::Http(response)) => {
-                assert_eq!(response.status().as_u16(), status);
-                let body: serde_json::Value =
-                    serde_json::from_slice(response.body().as_deref().unwrap_or_default()).expect("JSON");
-                assert!(body["error"].is_string() && body["message"].is_string());
-            }
-            other => panic!("{name}: {other:?}"),
-        }
-    }
-    let (messages, _) = met("error-frame-then-close", Dialect::V2);
-    assert_eq!(value(messages[24].to_text().expect("text"))["error"], "ConsumerTooSlow");
-    assert!(messages[25].is_close());
-    for (name, more) in [("garbage", 6), ("unknown-kind", 1), ("info", 1), ("oversized-frame", 1), ("duplicate", 24)] {
-        assert_eq!(met(name, Dialect::V2).0.iter().filter(is_text).count(), EVENTS + more, "{name}");
-    }
-    for name in ["slow-drip", "fragmented"] {
-        let (messages, _) = met(name, Dialect::V2);
-        let texts: Vec<&str> = messages.iter().filter(is_text).map(|it| it.to_text().expect("text")).collect();
-        assert_eq!(texts, expected, "{name}");
-    }
-    let (messages, _) = met("reorder-at-seam", Dialect::V2);
-    let texts: Vec<&str> = messages.iter().filter(is_text).map(|it| it.to_text().expect("text")).collect();
-    assert_ne!(texts, expected);
-    assert_eq!(texts[24..88], expected[88..152]);
-    assert_eq!(texts.into_iter().collect::<BTreeSet<_>>(), expected.iter().map(String::as_str).collect());
-    assert!(met("ping-flood", Dialect::V2).0.iter().filter(|it| it.is_ping()).count() >= 2_000);
-    assert_eq!(met("binary-frame", Dialect::V2).0.iter().filter(|it| it.is_binary()).count(), 1);
-    assert_eq!(met("v1-clamp", Dialect::V1).0.iter().filter(is_text).count(), EVENTS - 500);
 }
 
 #[test]
@@ -324,10 +160,101 @@ fn what_is_not_spoken_is_refused_in_json() {
         }
         other => panic!("{other:?}"),
     };
-    let (status, body) = refused(Dialect::V1, "compress=true");
-    assert_eq!((status, &body["error"]), (400, &"InvalidRequest".into()));
-    assert_eq!(refused(Dialect::V2, "zstdDictionary=20260811").0, 400);
     assert_eq!(refused(Dialect::V2, "cursor=soon").0, 400);
+    let (status, body) = refused(Dialect::V2, "compress=true");
+    assert_eq!((status, &body["error"]), (400, &"InvalidRequest".into()));
+    let (status, body) = refused(Dialect::V2, "zstdDictionary=12345");
+    assert_eq!((status, &body["error"]), (400, &"UnknownZstdDictionary".into()));
+    let current = format!("current dictionary id is {} ", Dictionary::of_simnet(Dialect::V2).id());
+    assert!(body["message"].as_str().is_some_and(|message| message.contains(&current)), "{body}");
+}
+
+#[test]
+fn the_dictionary_is_handed_out_as_jetstream_does() {
+    let server = server(ServerOptions::default());
+    let own = Dictionary::of_simnet(Dialect::V2);
+    for target in [GET_DICTIONARY.to_string(), format!("{GET_DICTIONARY}?id={}", own.id())] {
+        let (status, head, body) = get(&server, &target);
+        assert_eq!((status, &body[..]), (200, own.bytes()));
+        assert!(head.contains("Content-Type: application/octet-stream\r\n"), "{head}");
+        assert!(head.contains(&format!("X-Zstd-Dictionary-Id: {}\r\n", own.id())), "{head}");
+    }
+    let (status, _, body) = get(&server, &format!("{GET_DICTIONARY}?id=7"));
+    let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+    assert_eq!((status, &body["error"]), (404, &"DictionaryNotFound".into()));
+}
+
+#[test]
+fn compressed_messages_are_the_plain_ones() {
+    let server = server(ServerOptions::default());
+    for dialect in [Dialect::V1, Dialect::V2] {
+        let expected = lines(dialect);
+        let (query, mut decoder) = zstd(&Dictionary::of_simnet(dialect), dialect);
+        let mut client = connect(&url(&server, dialect, &query));
+        assert!(decoded(&mut client, &mut decoder, EVENTS) == expected, "{dialect:?}");
+        let resume = cursor(&expected[2_000]).expect("a cursor");
+        let mut client = connect(&url(&server, dialect, &format!("{query}&cursor={resume}")));
+        let suffix = decoded(&mut client, &mut decoder, 100);
+        assert!(expected.windows(100).any(|window| window == suffix), "a suffix of the same");
+        // One that filters sees fewer of the same; v1 lets everything pass that is no commit.
+        let likes = if dialect == Dialect::V1 { "wantedCollections" } else { "kinds=commit&collections" };
+        let mut client = connect(&url(&server, dialect, &format!("{query}&{likes}=app.bsky.feed.like")));
+        let is_other = |line: &String| line.contains("\"commit\"") && !line.contains("app.bsky.feed.like\"");
+        let got = decoded(&mut client, &mut decoder, 300);
+        assert_eq!((got.len(), got.iter().find(|line| is_other(line))), (300, None));
+    }
+}
+
+#[test]
+fn another_host_goes_on_where_the_first_one_was_by_time() {
+    let timeline = ServerOptions { rate: Some(1e9), ..ServerOptions::default() };
+    let start = |reel| Server::start("127.0.0.1:0", reel, timeline.clone()).expect("a free port");
+    let first = start(Reel::of_network(&network(), false, true));
+    let second = start(Reel::of_network(&network(), false, true).of_another_host());
+    let time = |line: &String| value(line)["time_us"].as_u64().expect("a time");
+    let seq = |line: &String| value(line)["cursor"].as_u64().expect("a number");
+    let got = texts(&mut connect(&url(&first, Dialect::V1, "cursor=0")), 1_000);
+    let at = time(&got[999]);
+    let rest = texts(&mut connect(&url(&second, Dialect::V1, &format!("cursor={at}"))), 2_000);
+    assert!(rest.len() >= EVENTS - 1_000 && time(&rest[0]) >= at);
+    assert!(seq(&rest[0]) < seq(&got[0]), "numbers mean something else");
+    let by_time = texts(&mut connect(&url(&second, Dialect::V2, &format!("cursor={at}"))), 1);
+    assert_eq!(value(&by_time[0])["payload"]["seq"].as_u64(), Some(seq(&rest[0])), "v2 takes a moment too");
+    // One timeline: a number of the first host lies in the future of the second, and gets nothing of what has been.
+    let query = format!("cursor={}", seq(&got[999]));
+    let mut client = connect(&url(&second, Dialect::V1, &query));
+    patience(&client, Duration::from_millis(200));
+    assert!(texts(&mut client, 1).is_empty());
+}
+
+#[test]
+fn later_rounds_are_compressed_too() {
+    for dialect in [Dialect::V1, Dialect::V2] {
+        let reel = Reel::of_network(&network(), true, true);
+        let server = Server::start("127.0.0.1:0", reel, ServerOptions::default()).expect("a free port");
+        let (query, mut decoder) = zstd(&Dictionary::of_simnet(dialect), dialect);
+        let plain = texts(&mut connect(&url(&server, dialect, "")), EVENTS + 500);
+        let compressed = decoded(&mut connect(&url(&server, dialect, &query)), &mut decoder, EVENTS + 500);
+        assert!(compressed == plain, "{dialect:?}");
+    }
+}
+
+#[test]
+fn real_dictionaries_are_taken() {
+    for (name, dialect, id) in [
+        ("jetstream/subscribe_v1.1612007021.zdict", Dialect::V1, 1_612_007_021),
+        ("jetstream/subscribe_events.20260811.zdict", Dialect::V2, 20_260_811),
+    ] {
+        let Some(file) = fixture(name) else { return };
+        let real = Dictionary::read(&file).expect("readable");
+        assert_eq!(real.id(), id);
+        let given = Some(real.clone());
+        let options = ServerOptions { dictionary_v1: given.clone(), dictionary_v2: given, ..ServerOptions::default() };
+        let server = server(options);
+        let (query, mut decoder) = zstd(&real, dialect);
+        let got = decoded(&mut connect(&url(&server, dialect, &query)), &mut decoder, EVENTS);
+        assert!(got == lines(dialect), "{name}");
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn start(plan: &mut Plan, cursor: &Cursor) -> Start {
 }
 
 fn end(plan: &mut Plan, of: Next, kind: Kind, cursor: Option<&Cursor>) -> After {
-    plan.ended(&Outcome { of, kind, cursor: cursor.cloned() })
+    plan.ended(&Outcome { of, kind, frames: cursor.is_some(), cursor: cursor.cloned() })
 }
 
 #[test]
@@ -190,6 +190,27 @@ fn what_cannot_be_read_is_passed_in_growing_steps() {
         end(&mut plan, next, Kind::Protocol, Some(&cursor));
     }
     assert_eq!(start(&mut plan, &cursor), Start::Cursor { value: 1_795_500_000_001_000 });
+}
+
+#[test]
+fn a_v1_position_goes_back_over_its_disorder_unless_that_leads_nowhere() {
+    let mut plan = plan(&["ws://a/subscribe"], WithoutCursor::Oldest);
+    let micros = 1_795_500_000_000_000;
+    let cursor = at("a", Dialect::V1, micros, 0);
+    let rewound = Start::Cursor { value: micros - V1_REWIND_MICROS };
+    assert_eq!(start(&mut plan, &cursor), rewound);
+    let unreachable = plan.next(Some(cursor.clone()), NOW);
+    plan.ended(&Outcome { of: unreachable, kind: Kind::Other, frames: false, cursor: Some(cursor.clone()) });
+    assert_eq!(start(&mut plan, &cursor), rewound, "nothing came: nothing is known");
+
+    // A host that hangs up before it has passed what it was asked to repeat would be read in a circle for ever.
+    let next = plan.next(Some(cursor.clone()), NOW);
+    end(&mut plan, next, Kind::Other, Some(&cursor));
+    assert_eq!(start(&mut plan, &cursor), Start::Cursor { value: micros });
+    let newer = at("a", Dialect::V1, micros + 1, 1);
+    let next = plan.next(Some(cursor), NOW);
+    end(&mut plan, next, Kind::Other, Some(&newer));
+    assert_eq!(start(&mut plan, &newer), Start::Cursor { value: micros + 1 - V1_REWIND_MICROS });
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! shared timeline; and faults, where asked for.
 //!
 //! ```text
-//! accept ──► one thread a connection: http (head, handshake) ──► session (writes frames)
+//! accept ──► link (plain, TLS) ──► one thread a connection: http (head, handshake) ──► session (writes frames)
 //!                                                   client (reads the client's frames) ──► session
 //! ```
 //!
@@ -20,6 +20,8 @@
 mod client;
 mod faults;
 mod http;
+mod link;
+mod presses;
 mod query;
 mod session;
 
@@ -31,11 +33,17 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use rustls::ServerConfig;
+
+use crate::authority::Authority;
+use crate::dictionary::Dictionary;
+use crate::event::Dialect;
 use crate::machine;
 use crate::reel::Reel;
 
 pub use faults::Fault;
 use faults::FaultBook;
+use presses::Presses;
 
 /// How a server behaves.
 #[derive(Clone, Debug, Default)]
@@ -46,7 +54,19 @@ pub struct ServerOptions {
     pub drop_after: Option<u64>,
     /// Faults, each of which happens on its first few connections.
     pub faults: Vec<Fault>,
+    /// The dictionary of v1's `compress=true`; `None` is simnet's own.
+    pub dictionary_v1: Option<Dictionary>,
+    /// The dictionary of v2; `None` is simnet's own.
+    pub dictionary_v2: Option<Dictionary>,
+    /// Speaks TLS alone, with this certificate.
+    pub tls: Option<Arc<Authority>>,
+    /// When the stream begins: hosts of one network share it.
+    pub timeline: Timeline,
 }
+
+/// When a stream has begun: with the first connection to any of the hosts whose options hold a clone of it.
+#[derive(Clone, Debug, Default)]
+pub struct Timeline(Arc<OnceLock<Instant>>);
 
 /// A running server. It stops when it is dropped.
 pub struct Server {
@@ -60,7 +80,8 @@ struct Shared {
     reel: Reel,
     options: ServerOptions,
     faults: FaultBook,
-    started: OnceLock<Instant>,
+    presses: Presses,
+    tls: Option<Arc<ServerConfig>>,
     stopping: AtomicBool,
     connections: Mutex<HashMap<u64, TcpStream>>,
     connected: AtomicU64,
@@ -78,8 +99,9 @@ impl Server {
         let shared = Arc::new(Shared {
             reel,
             faults: FaultBook::new(&options.faults),
+            tls: options.tls.as_ref().map(|authority| authority.config()),
+            presses: Presses::new(options.dictionary_v1.clone(), options.dictionary_v2.clone()),
             options,
-            started: OnceLock::new(),
             stopping: AtomicBool::new(false),
             connections: Mutex::new(HashMap::new()),
             connected: AtomicU64::new(0),
@@ -90,6 +112,23 @@ impl Server {
             machine::spawn("simnet-accept", move || accept(&listener, &shared))?
         };
         Ok(Self { shared, address, accepting: Some(accepting) })
+    }
+
+    /// Makes the frames of a dialect, plain or compressed, before anybody asks for them.
+    pub fn prepare(&self, dialect: Dialect, zstd: bool) {
+        let press = zstd.then(|| self.shared.presses.current(dialect));
+        http::prepare(&self.shared.reel, dialect, press);
+        if zstd && self.shared.options.faults.contains(&Fault::RetiredDictionary) {
+            // The other of the two that take turns, and back.
+            self.shared.presses.retire();
+            self.shared.presses.current(dialect).film(&self.shared.reel);
+            self.shared.presses.retire();
+        }
+    }
+
+    /// On how many connections a fault has happened so far. Over HTTP, `GET /simnet/fired` says it of all.
+    pub fn fired(&self, fault: Fault) -> u64 {
+        self.shared.faults.fired().get(fault.name()).copied().unwrap_or(0)
     }
 
     /// Where it listens.
@@ -144,7 +183,7 @@ impl Shared {
         match self.options.rate {
             None => self.reel.total(),
             Some(rate) => {
-                let elapsed = self.started.get_or_init(machine::now).elapsed().as_secs_f64();
+                let elapsed = self.options.timeline.0.get_or_init(machine::now).elapsed().as_secs_f64();
                 ((elapsed * rate) as u64).min(self.reel.total())
             }
         }

@@ -13,7 +13,7 @@ use crate::reel::{Mark, Reel};
 const COLLECTIONS_MAX: usize = 100;
 /// DIDs that one client may name.
 const DIDS_MAX: usize = 10_000;
-/// v1: a cursor below this is a sequence number.
+/// A cursor below this is a sequence number; from here on, a moment in microseconds.
 const SEQ_BELOW: u64 = 1_000_000_000_000_000;
 
 /// A handshake that is refused.
@@ -51,6 +51,65 @@ pub(super) struct Request {
     pub filter: Filter,
     /// v1: nothing is sent before the first `options_update`.
     pub require_hello: bool,
+    /// How the messages are compressed, if at all.
+    pub zstd: Option<Zstd>,
+}
+
+/// By which dictionary a client wants its messages compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Zstd {
+    /// v1: the one that everybody has.
+    Shared,
+    /// v2: the one of this id.
+    Named(u32),
+}
+
+/// What a request is for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    Events(Box<Request>),
+    /// `getZstdDictionary`: the one of this id, or the current one.
+    Dictionary(Option<u32>),
+    /// How often each fault has happened.
+    Fired,
+}
+
+impl Asked {
+    /// Parses path and query.
+    pub fn parse(target: &str) -> Result<Self, Refusal> {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let pairs = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Ok((decode(key)?, decode(value)?))
+        });
+        let mut request = match path {
+            "/subscribe" => Request::new(Dialect::V1),
+            "/xrpc/network.bsky.jetstream.subscribeEvents" => Request::new(Dialect::V2),
+            "/xrpc/network.bsky.jetstream.getZstdDictionary" => return Self::dictionary(pairs),
+            "/simnet/fired" => return Ok(Self::Fired),
+            _ => return Err(Refusal::new(404, "NotFound", format!("there is nothing at {path}"))),
+        };
+        for pair in pairs {
+            let (key, value) = pair?;
+            request.parameter(&key, value)?;
+        }
+        request.filter.check()?;
+        Ok(Self::Events(Box::new(request)))
+    }
+
+    fn dictionary(pairs: impl Iterator<Item = Result<(String, String), Refusal>>) -> Result<Self, Refusal> {
+        let mut id = None;
+        for pair in pairs {
+            let (key, value) = pair?;
+            if key == "id" {
+                let number: u64 =
+                    value.parse().map_err(|_| Refusal::bad("id must be an integer zstd dictionary ID"))?;
+                // No dictionary has an id of more than 32 bits, nor 0: neither is found.
+                id = Some(u32::try_from(number).unwrap_or(0));
+            }
+        }
+        Ok(Self::Dictionary(id))
+    }
 }
 
 /// What a client wants to see.
@@ -67,24 +126,9 @@ pub(super) struct Filter {
 }
 
 impl Request {
-    /// Parses path and query.
-    pub fn parse(target: &str) -> Result<Self, Refusal> {
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let dialect = match path {
-            "/subscribe" => Dialect::V1,
-            "/xrpc/network.bsky.jetstream.subscribeEvents" => Dialect::V2,
-            "/xrpc/network.bsky.jetstream.getZstdDictionary" => {
-                return Err(Refusal::new(404, "NotFound", "this simnet has no zstd dictionary"));
-            }
-            _ => return Err(Refusal::new(404, "NotFound", format!("there is nothing at {path}"))),
-        };
-        let mut request = Self { dialect, cursor: None, filter: Filter::default(), require_hello: false };
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            request.parameter(&decode(key)?, decode(value)?)?;
-        }
-        request.filter.check()?;
-        Ok(request)
+    /// A subscription without any parameter.
+    fn new(dialect: Dialect) -> Self {
+        Self { dialect, cursor: None, filter: Filter::default(), require_hello: false, zstd: None }
     }
 
     fn parameter(&mut self, key: &str, value: String) -> Result<(), Refusal> {
@@ -98,24 +142,35 @@ impl Request {
                     value.parse().map_err(|_| Refusal::bad("maxMessageSizeBytes is not a number"))?;
             }
             (_, "cursor") if value.is_empty() => {}
-            (dialect, "cursor") => self.cursor = Some(parse_cursor(dialect, &value)?),
+            (_, "cursor") => self.cursor = Some(parse_cursor(&value)?),
             (Dialect::V1, "requireHello") => self.require_hello = value == "true",
-            (Dialect::V1, "compress") if value == "true" => return Err(Self::no_compression("compress=true")),
-            (Dialect::V2, "zstdDictionary") => return Err(Self::no_compression("zstdDictionary")),
+            (_, "compress") if value == "true" => self.compress("compress=true")?,
+            (Dialect::V2, "zstdDictionary") if !value.is_empty() => {
+                let id = value.parse().ok().filter(|&id: &u32| id > 0);
+                let id =
+                    id.ok_or_else(|| Refusal::bad("zstdDictionary must be a positive integer zstd dictionary ID"))?;
+                self.zstd = Some(Zstd::Named(id));
+            }
             _ => {}
         }
         Ok(())
     }
 
-    pub fn no_compression(asked_by: &str) -> Refusal {
-        Refusal::bad(format!("{asked_by}: this simnet does not compress yet, leave it out"))
+    /// Asks for compression as v1 has it; `by` says how.
+    pub fn compress(&mut self, by: &str) -> Result<(), Refusal> {
+        if self.dialect == Dialect::V2 {
+            return Err(Refusal::bad(format!("{by} is of /subscribe (v1); here it is zstdDictionary=<id>")));
+        }
+        self.zstd = Some(Zstd::Shared);
+        Ok(())
     }
 }
 
-fn parse_cursor(dialect: Dialect, value: &str) -> Result<Cursor, Refusal> {
+/// As Jetstream tells them apart, in both dialects: by their size.
+fn parse_cursor(value: &str) -> Result<Cursor, Refusal> {
     let number: u64 = value.parse().map_err(|_| Refusal::bad(format!("the cursor {value:?} is not a number")))?;
-    Ok(match dialect {
-        Dialect::V1 if number >= SEQ_BELOW => Cursor::Time(i64::try_from(number).unwrap_or(i64::MAX)),
+    Ok(match number {
+        SEQ_BELOW.. => Cursor::Time(i64::try_from(number).unwrap_or(i64::MAX)),
         _ => Cursor::Seq(number),
     })
 }
@@ -242,18 +297,31 @@ impl Sieve {
 mod tests {
     use super::*;
 
+    fn events(target: &str) -> Request {
+        match Asked::parse(target) {
+            Ok(Asked::Events(request)) => *request,
+            other => panic!("{target}: {other:?}"),
+        }
+    }
+
     #[test]
     fn requests_of_both_dialects() {
-        let v1 =
-            Request::parse("/subscribe?wantedCollections=app.bsky.*&wantedCollections=a.b.c&cursor=1783175888085434");
-        let v1 = v1.expect("valid");
+        let v1 = events("/subscribe?wantedCollections=app.bsky.*&wantedCollections=a.b.c&cursor=1783175888085434");
         assert_eq!((v1.dialect, v1.cursor), (Dialect::V1, Some(Cursor::Time(1_783_175_888_085_434))));
         assert!(v1.filter.wants("app.bsky.feed.post") && v1.filter.wants("a.b.c") && !v1.filter.wants("a.b.cd"));
         let path = "/xrpc/network.bsky.jetstream.subscribeEvents";
-        let v2 = Request::parse(&format!("{path}?cursor=7&kinds=commit&dids=did%3Aplc%3Aa")).expect("valid");
+        let v2 = events(&format!("{path}?cursor=7&kinds=commit&dids=did%3Aplc%3Aa&zstdDictionary=20260811"));
         assert_eq!((v2.dialect, v2.cursor), (Dialect::V2, Some(Cursor::Seq(7))));
-        assert_eq!(v2.filter.dids, ["did:plc:a"]);
-        assert_eq!(Request::parse("/subscribe?cursor=7").expect("valid").cursor, Some(Cursor::Seq(7)));
+        assert_eq!((&v2.filter.dids[..], v2.zstd), (&["did:plc:a".to_string()][..], Some(Zstd::Named(20_260_811))));
+        assert_eq!(events("/subscribe?cursor=7").cursor, Some(Cursor::Seq(7)));
+        let moment = Some(Cursor::Time(1_783_175_888_085_434));
+        assert_eq!(events(&format!("{path}?cursor=1783175888085434")).cursor, moment);
+        assert_eq!(events("/subscribe?compress=true").zstd, Some(Zstd::Shared));
+        assert_eq!(events("/subscribe?compress=false&zstdDictionary=5").zstd, None, "v1 knows no ids");
+        let path = "/xrpc/network.bsky.jetstream.getZstdDictionary";
+        for (query, id) in [("", None), ("?id=7", Some(7)), ("?id=99999999999", Some(0))] {
+            assert_eq!(Asked::parse(&format!("{path}{query}")), Ok(Asked::Dictionary(id)));
+        }
     }
 
     #[test]
@@ -262,16 +330,17 @@ mod tests {
         let many = "&collections=a.b.c".repeat(101);
         for (target, status) in [
             ("/nowhere".into(), 404),
-            ("/xrpc/network.bsky.jetstream.getZstdDictionary".into(), 404),
-            ("/subscribe?compress=true".into(), 400),
+            ("/xrpc/network.bsky.jetstream.getZstdDictionary?id=latest".into(), 400),
+            (format!("{path}?compress=true"), 400),
             ("/subscribe?cursor=soon".into(), 400),
             ("/subscribe?wantedCollections=%zz".into(), 400),
-            (format!("{path}?zstdDictionary=1"), 400),
+            (format!("{path}?zstdDictionary=0"), 400),
+            (format!("{path}?zstdDictionary=abc"), 400),
             (format!("{path}?kinds=gossip"), 400),
             (format!("{path}?collections=a%20b"), 400),
             (format!("{path}?x=y{many}"), 400),
         ] {
-            assert_eq!(Request::parse(&target).expect_err("refused").status, status, "{target}");
+            assert_eq!(Asked::parse(&target).expect_err("refused").status, status, "{target}");
         }
     }
 }

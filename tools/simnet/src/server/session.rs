@@ -5,19 +5,22 @@
 //! Always: frames go out in the order of the reel, each once, from the first one asked for; only faults break this, and
 //! only as their names say.
 
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::io::{self, Read};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
+mod mischief;
+
 use super::Shared;
 use super::client::{self, Said};
 use super::faults::Fault;
+use super::link::Link;
 use super::query::{Cursor, Filter, Request, Sieve};
 use crate::event::Dialect;
 use crate::machine;
-use crate::reel::{BINARY, CLOSE, CONTINUATION, Film, PING, PONG, Reel, TEXT, frame, header};
+use crate::press::{Press, Squeezer};
+use crate::reel::{BINARY, CLOSE, CONTINUATION, Film, PING, PONG, Reel, TEXT, frame, header, payload};
 
 /// Bytes of frames in one write.
 const WRITE_BYTES: usize = 1 << 20;
@@ -36,6 +39,8 @@ const SILENCE: Duration = Duration::from_secs(300);
 const FAULT_FIRST: u64 = 24;
 /// …and each further one after so many more. Twice the blocks of `reorder-at-seam`, so that faults do not meet.
 const FAULT_STEP: u64 = 2 * BLOCK;
+/// Events that `v1-clamp` leaves out.
+const V1_CLAMP: u64 = 500;
 /// Events in a block of `duplicate` and `reorder-at-seam`.
 const BLOCK: u64 = 64;
 
@@ -62,7 +67,10 @@ pub(super) struct Session<'a> {
     shared: &'a Shared,
     reel: &'a Reel,
     film: &'a Film,
-    stream: TcpStream,
+    /// Where messages are compressed.
+    press: Option<&'a Press>,
+    squeezer: Option<Squeezer<'a>>,
+    link: Link,
     dialect: Dialect,
     sieve: Option<Sieve>,
     waits_for_hello: bool,
@@ -78,7 +86,8 @@ pub(super) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    pub fn new(shared: &'a Shared, stream: TcpStream, request: Request, faults: Vec<Fault>) -> Self {
+    /// `press`: where messages are compressed. Its film, or the plain one, has been made.
+    pub fn new(shared: &'a Shared, link: Link, request: Request, press: Option<&'a Press>, faults: Vec<Fault>) -> Self {
         let reel = &shared.reel;
         let mut next = match request.cursor {
             None => shared.live(),
@@ -86,17 +95,21 @@ impl<'a> Session<'a> {
             Some(Cursor::Seq(seq)) => reel.at_seq(seq),
         };
         if faults.contains(&Fault::V1Clamp) {
-            next += 500;
+            shared.faults.fire(Fault::V1Clamp);
+            next += V1_CLAMP;
         }
         let places = (0..).map(|step| FAULT_FIRST + step * FAULT_STEP);
-        let mut faults: Vec<(u64, Fault)> = places.zip(faults).collect();
+        let to_come = faults.into_iter().filter(|&fault| fault != Fault::V1Clamp);
+        let mut faults: Vec<(u64, Fault)> = places.zip(to_come).collect();
         faults.reverse();
         let now = machine::now();
         Self {
             shared,
             reel,
-            film: reel.film(request.dialect),
-            stream,
+            film: press.map_or_else(|| reel.film(request.dialect), |press| press.film(reel)),
+            press,
+            squeezer: press.map(Press::squeezer),
+            link,
             dialect: request.dialect,
             sieve: request.filter.compile(reel),
             waits_for_hello: request.require_hello,
@@ -112,12 +125,17 @@ impl<'a> Session<'a> {
 
     /// Runs until either side ends it. `early` is what the client sent right behind its handshake.
     pub fn run(mut self, early: Vec<u8>) -> io::Result<()> {
-        self.stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
+        self.link.set_write_timeout(Some(WRITE_TIMEOUT))?;
         let (to, said) = channel();
-        let socket = io::Cursor::new(early).chain(self.stream.try_clone()?);
+        let socket = io::Cursor::new(early).chain(self.link.clone());
         machine::spawn("simnet-client", move || client::listen(io::BufReader::new(socket), &to))?;
         let Err(end) = self.stream_on(&said);
+        for (_, fault) in self.faults.drain(..) {
+            self.shared.faults.give_back(fault);
+        }
         let mut last = Vec::new();
+        // What looks as if the network had cut the connection says no goodbye in TLS either.
+        let politely = !matches!(end, End::Drop);
         match end {
             End::Drop => {}
             End::Close(code, why) => {
@@ -128,8 +146,8 @@ impl<'a> Session<'a> {
             End::Echo(payload) => frame(CLOSE, &payload[..payload.len().min(125)], &mut last),
             End::Gone(error) => return Err(error),
         }
-        self.stream.write_all(&last)?;
-        self.stream.shutdown(Shutdown::Write)?;
+        self.link.write_all(&last)?;
+        self.link.end(politely)?;
         // The client's side first, so that nothing it has not read yet is lost to a reset.
         let until = machine::now() + LINGER;
         while !matches!(said.recv_timeout(until.saturating_duration_since(machine::now())), Ok(Said::Gone) | Err(_)) {}
@@ -151,7 +169,7 @@ impl<'a> Session<'a> {
                 && (at <= self.sent || fault == Fault::Silence)
             {
                 self.faults.pop();
-                self.commit_fault(fault, said)?;
+                self.commit(fault, said)?;
                 continue;
             }
             let head = self.shared.head();
@@ -178,7 +196,7 @@ impl<'a> Session<'a> {
             && let Some((bytes, after)) =
                 self.reel.run(self.film, self.next, head.min(self.next.saturating_add(allowed)), WRITE_BYTES)
         {
-            self.stream.write_all(bytes)?;
+            self.link.write_all(bytes)?;
             self.count(after - self.next);
             self.next = after;
             return Ok(());
@@ -201,13 +219,20 @@ impl<'a> Session<'a> {
             .as_ref()
             .is_none_or(|sieve| sieve.passes(self.reel.mark_of(position), self.reel.frame_bytes(self.film, position)));
         if wanted {
-            self.reel.append(self.film, position, &mut self.out);
+            match &mut self.squeezer {
+                Some(squeezer) if position >= self.reel.len() => {
+                    let mut plain = Vec::new();
+                    self.reel.append(self.reel.film(self.dialect), position, &mut plain);
+                    squeezer.frame(payload(&plain), &mut self.out);
+                }
+                _ => self.reel.append(self.film, position, &mut self.out),
+            }
         }
         wanted
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.stream.write_all(&self.out)?;
+        self.link.write_all(&self.out)?;
         self.out.clear();
         Ok(())
     }
@@ -221,6 +246,20 @@ impl<'a> Session<'a> {
         self.out.clear();
         frame(opcode, payload, &mut self.out);
         self.flush()
+    }
+
+    /// Sends a message that is no event of the reel, compressed where events are.
+    fn send_message(&mut self, text: &str) -> io::Result<()> {
+        self.out.clear();
+        self.put_message(text);
+        self.flush()
+    }
+
+    fn put_message(&mut self, text: &str) {
+        match &mut self.squeezer {
+            Some(squeezer) => squeezer.frame(text.as_bytes(), &mut self.out),
+            None => frame(TEXT, text.as_bytes(), &mut self.out),
+        }
     }
 
     // --- the client
@@ -276,188 +315,6 @@ impl<'a> Session<'a> {
             self.send(PING, b"simnet")?;
         }
         Ok(())
-    }
-
-    // --- faults
-
-    fn commit_fault(&mut self, fault: Fault, said: &Receiver<Said>) -> Result<(), End> {
-        match fault {
-            Fault::Disconnect => return Err(End::Drop),
-            Fault::Silence => return self.be_silent(said),
-            Fault::SlowDrip => self.drip(said)?,
-            Fault::Garbage => {
-                for garbage in ["{\"did\":", "[]", "", "null", "\u{feff}{}", "{\"kind\":7,\"time_us\":\"x\"}"] {
-                    self.send(TEXT, garbage.as_bytes())?;
-                }
-            }
-            Fault::Truncated => {
-                let bytes = self.next_frame();
-                self.stream.write_all(&bytes[..bytes.len() / 2])?;
-                return Err(End::Drop);
-            }
-            Fault::Oversized => self.send(TEXT, self.oversized().as_bytes())?,
-            Fault::ErrorFrame => {
-                if self.dialect == Dialect::V2 {
-                    let error = r#"{"$type":"error","error":"ConsumerTooSlow","message":"the consumer is too slow"}"#;
-                    self.send(TEXT, error.as_bytes())?;
-                }
-                return Err(End::Close(1008, "ConsumerTooSlow"));
-            }
-            Fault::Duplicate => {
-                self.block(self.next.saturating_sub(BLOCK), self.next)?;
-            }
-            Fault::Reorder => self.reorder()?,
-            Fault::UnknownKind => self.send(TEXT, self.unknown_kind().as_bytes())?,
-            Fault::Info => {
-                let kind = "network.bsky.jetstream.subscribeEvents#info";
-                let info = format!(
-                    r#"{{"$type":"message","payload":{{"$type":"{kind}","message":"a word","name":"OutdatedCursor"}}}}"#
-                );
-                self.send(TEXT, info.as_bytes())?;
-            }
-            Fault::Binary => self.send(BINARY, b"\x28\xb5\x2f\xfd\x00\x01atrarium_\xff")?,
-            Fault::Fragmented => self.fragment()?,
-            Fault::PingFlood => {
-                self.out.clear();
-                for size in 0..2_000 {
-                    frame(PING, &[b'p'; 125][..size % 126], &mut self.out);
-                }
-                self.flush()?;
-            }
-            // These have happened before the session began.
-            Fault::Http503 | Fault::CursorTooOld | Fault::V1Clamp => {}
-        }
-        Ok(())
-    }
-
-    fn be_silent(&mut self, said: &Receiver<Said>) -> Result<(), End> {
-        let until = machine::now() + SILENCE;
-        while machine::now() < until && !self.shared.is_stopping() {
-            self.rest(said, Duration::from_millis(50))?;
-        }
-        Err(End::Drop)
-    }
-
-    /// The frame that is next for this client, whole; an unimportant one after the end.
-    fn next_frame(&mut self) -> Vec<u8> {
-        let head = self.shared.head();
-        self.out.clear();
-        while self.next < head && !self.take(self.next) {
-            self.next += 1;
-        }
-        if self.out.is_empty() {
-            let text = self.unknown_kind();
-            frame(TEXT, text.as_bytes(), &mut self.out);
-        }
-        std::mem::take(&mut self.out)
-    }
-
-    fn drip(&mut self, said: &Receiver<Said>) -> Result<(), End> {
-        let end = self.shared.head().min(self.next + 16);
-        while self.next < end {
-            self.out.clear();
-            let taken = self.take(self.next);
-            let bytes = std::mem::take(&mut self.out);
-            for piece in bytes.chunks(16) {
-                self.stream.write_all(piece)?;
-                // Between frames the client is heard; here a pong would land in the middle of one.
-                machine::pause(Duration::from_millis(1));
-            }
-            self.next += 1;
-            self.count(u64::from(taken));
-            self.hear_all(said)?;
-        }
-        Ok(())
-    }
-
-    /// Sends the frames from one position to another, those that the client wants.
-    fn block(&mut self, from: u64, to: u64) -> io::Result<u64> {
-        self.out.clear();
-        let frames = (from..to).map(|position| u64::from(self.take(position))).sum();
-        self.flush()?;
-        Ok(frames)
-    }
-
-    fn reorder(&mut self) -> Result<(), End> {
-        let (from, seam, to) = (self.next, self.next + BLOCK, self.next + 2 * BLOCK);
-        if to <= self.shared.head() && self.frames_allowed() >= 2 * BLOCK {
-            let frames = self.block(seam, to)? + self.block(from, seam)?;
-            self.next = to;
-            self.count(frames);
-        }
-        Ok(())
-    }
-
-    fn fragment(&mut self) -> Result<(), End> {
-        let head = self.shared.head();
-        if self.next >= head {
-            return Ok(());
-        }
-        let whole = self.next_frame();
-        let payload = &whole[if whole[1] == 126 {
-            4
-        } else if whole[1] == 127 {
-            10
-        } else {
-            2
-        }..];
-        let third = payload.len() / 3;
-        let mut out = Vec::new();
-        for (at, part) in [&payload[..third], &payload[third..2 * third], &payload[2 * third..]].into_iter().enumerate()
-        {
-            header(if at == 0 { TEXT } else { CONTINUATION }, at == 2, part.len() as u64, &mut out);
-            out.extend_from_slice(part);
-            if at < 2 {
-                frame(PING, b"between", &mut out);
-            }
-        }
-        self.stream.write_all(&out)?;
-        if self.next < head {
-            self.next += 1;
-            self.count(1);
-        }
-        Ok(())
-    }
-
-    /// Stream time of what was sent last.
-    fn time_micros(&self) -> i64 {
-        if self.reel.is_empty() { 0 } else { self.reel.time_micros(self.next.saturating_sub(1)) }
-    }
-
-    fn unknown_kind(&self) -> String {
-        let micros = self.time_micros();
-        match self.dialect {
-            Dialect::V1 => format!(
-                r#"{{"did":"did:plc:tomorrow","time_us":{micros},"kind":"tomorrow","tomorrow":{{"atrarium_":[1,null]}}}}"#
-            ),
-            Dialect::V2 => {
-                let time = atrarium::syntax::Time::from_micros(micros);
-                let kind = "network.bsky.jetstream.subscribeEvents#tomorrow";
-                format!(
-                    r#"{{"$type":"message","payload":{{"$type":"{kind}","did":"did:plc:tomorrow","time":"{time}"}}}}"#
-                )
-            }
-        }
-    }
-
-    /// A like of 5 MiB.
-    fn oversized(&self) -> String {
-        let micros = self.time_micros();
-        let rev = atrarium::syntax::Tid::from_time(atrarium::syntax::Time::from_micros(micros), 0);
-        let record = format!(r#"{{"$type":"app.bsky.feed.like","note":"{}"}}"#, "x".repeat(5 << 20));
-        let (did, rkey, cid) = ("did:plc:large", "large", "bafyreilarge");
-        match self.dialect {
-            Dialect::V1 => format!(
-                r#"{{"did":"{did}","time_us":{micros},"kind":"commit","commit":{{"rev":"{rev}","operation":"create","collection":"app.bsky.feed.like","rkey":"{rkey}","record":{record},"cid":"{cid}"}}}}"#
-            ),
-            Dialect::V2 => {
-                let time = atrarium::syntax::Time::from_micros(micros);
-                let kind = "network.bsky.jetstream.subscribeEvents#commit";
-                format!(
-                    r#"{{"$type":"message","payload":{{"$type":"{kind}","cid":"{cid}","collection":"app.bsky.feed.like","did":"{did}","operation":"create","record":{record},"rev":"{rev}","rkey":"{rkey}","time":"{time}"}}}}"#
-                )
-            }
-        }
     }
 }
 

@@ -1,0 +1,193 @@
+//! Lanes, workers and committer with tiny rings: the cursor never leads the data, nothing is lost where there is no room,
+//! and a full disk makes the stream wait.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use atrarium::clock::{Clock, Now};
+use atrarium::disk::SimulatedDisk;
+use atrarium::fact::{Batch, Fact};
+use atrarium::ingest::committer::{self, Committer, Folded};
+use atrarium::ingest::lanes::{self, Hooks, Lanes};
+use atrarium::ingest::reader::{Pressure, Sink};
+use atrarium::ingest::sieve::Sieve;
+use atrarium::ingest::worker::{Parser, Worker};
+use atrarium::log::{self, Log, LogError, Options};
+use atrarium::ring::{self, Signal};
+use atrarium::telemetry::Telemetry;
+use atrarium::view;
+use atrarium::wire::endpoint::Endpoint;
+use bytes::Bytes;
+
+const START_MICROS: i64 = 1_783_000_000_000_000;
+const DIR: &str = "/data";
+
+struct Deaf;
+
+impl Hooks for Deaf {
+    fn connected(&mut self, _: &Endpoint) {}
+    fn disconnected(&mut self, _: &Endpoint, _: &str) {}
+}
+
+/// A v1 frame whose time is its number; every fifth one is a post with a hashtag.
+fn frame(number: i64) -> Bytes {
+    let text = if number % 5 == 0 { "#atrarium_a1b2c3d4" } else { "nothing" };
+    let time = START_MICROS + number;
+    let rev = atrarium::syntax::Tid::from_time(atrarium::syntax::Time::from_micros(time), 0);
+    format!(
+        r#"{{"did":"did:plc:author{}","time_us":{time},"kind":"commit","commit":{{"rev":"{rev}","operation":"create","collection":"app.bsky.feed.post","rkey":"{rev}","record":{{"text":"{text}"}},"cid":"bafyreigh2akiscaildc{number}"}}}}"#,
+        number % 23
+    )
+    .into()
+}
+
+struct Pipeline {
+    lanes: Lanes,
+    clock: Clock,
+    workers: Vec<JoinHandle<()>>,
+    committer: JoinHandle<Result<(), LogError>>,
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test has threads of its own")]
+fn pipeline(disk: &SimulatedDisk, slots: usize) -> Pipeline {
+    let clock = Clock::manual(START_MICROS);
+    let now = Arc::new(Now::new(clock.clone()));
+    let telemetry = Arc::new(Telemetry::default());
+    let committer_signal = Signal::new();
+    let (mut to_workers, mut to_committer, mut workers) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..3 {
+        let signal = Signal::new();
+        let (frames_in, frames_out) = ring::channel(slots, &signal);
+        let (facts_in, facts_out) = ring::channel(slots, &committer_signal);
+        let parser = Parser::new(Some(clock.clone()), Arc::clone(&telemetry));
+        let worker = Worker::new(parser, frames_out, signal, facts_in);
+        to_workers.push(frames_in);
+        to_committer.push(facts_out);
+        workers.push(std::thread::spawn(move || worker.run()));
+    }
+    let (writer, _view) = view::new();
+    let options = Options::new(fastrand::Rng::with_seed(1));
+    let (log, _) = Log::open(Arc::new(disk.clone()), Path::new(DIR), options, &mut |_| Ok(())).expect("a new log");
+    let committer = Committer::new(committer::Parts {
+        log,
+        folded: Folded::new(writer),
+        rings: to_committer,
+        signal: committer_signal,
+        clock: clock.clone(),
+        now: Arc::clone(&now),
+        telemetry: Arc::clone(&telemetry),
+        observe: Box::new(|_| {}),
+    });
+    let lanes = Lanes::new(lanes::Parts {
+        sieve: Sieve::new(3, Arc::clone(&telemetry), false),
+        rings: to_workers,
+        clock: clock.clone(),
+        now,
+        telemetry,
+        resume: None,
+        hooks: Box::new(Deaf),
+    });
+    Pipeline { lanes, clock, workers, committer: std::thread::spawn(move || committer.run()) }
+}
+
+impl Pipeline {
+    /// Feeds frames as the reader does; a token after every hundred. How often it had to wait.
+    fn feed(&mut self, numbers: std::ops::Range<i64>) -> u64 {
+        let endpoint = Endpoint::parse("ws://127.0.0.1:1/subscribe").expect("a URL");
+        let mut waits = 0;
+        for number in numbers {
+            if self.lanes.frame(&frame(number), &endpoint) == Pressure::Full {
+                while !self.lanes.ready() {
+                    waits += 1;
+                    std::thread::yield_now();
+                }
+            }
+            if number % 100 == 0 {
+                self.clock.advance(Duration::from_millis(1100));
+                self.lanes.tick();
+                while !self.lanes.ready() {
+                    std::thread::yield_now();
+                }
+            }
+        }
+        waits
+    }
+
+    /// The reader goes; then everybody ends in turn.
+    fn finish(self) {
+        drop(self.lanes);
+        for worker in self.workers {
+            worker.join().expect("a worker ends");
+        }
+        self.committer.join().expect("the committer ends").expect("the log holds");
+    }
+}
+
+/// The facts of each batch.
+fn batches(disk: &SimulatedDisk) -> Vec<Vec<Fact>> {
+    let mut batches = Vec::new();
+    log::read(disk, Path::new(DIR), &mut |entry| {
+        batches.push(Batch::decode(entry.version, entry.payload).map_err(|error| error.to_string())?.facts);
+        Ok(())
+    })
+    .expect("a whole log");
+    batches
+}
+
+/// Every record up to a cursor stands before it, or in its batch. Returns how many records there are, and the last cursor.
+fn assert_cursor_never_leads(batches: &[Vec<Fact>], count: i64) -> (usize, u64) {
+    let expected: Vec<i64> = (0..count).filter(|number| number % 5 == 0).map(|number| START_MICROS + number).collect();
+    let (mut seen, mut last) = (BTreeSet::new(), 0);
+    for batch in batches {
+        seen.extend(batch.iter().filter_map(|fact| match fact {
+            Fact::Record(record) => Some(record.witnessed.micros()),
+            _ => None,
+        }));
+        for fact in batch {
+            let Fact::Cursor(cursor) = fact else { continue };
+            let due = expected.iter().filter(|&&time| time <= cursor.time.micros());
+            let missing: Vec<_> = due.filter(|time| !seen.contains(time)).collect();
+            assert!(missing.is_empty(), "the cursor {} leads {missing:?}", cursor.value);
+            assert!(cursor.value >= last, "a cursor goes back");
+            last = cursor.value;
+        }
+    }
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), expected, "each once, none missing");
+    (expected.len(), last)
+}
+
+#[test]
+fn the_cursor_never_leads_and_nothing_is_lost_through_tiny_rings() {
+    let disk = SimulatedDisk::new(1);
+    let mut pipeline = pipeline(&disk, 4);
+    let waits = pipeline.feed(0..20_001);
+    pipeline.finish();
+    let batches = batches(&disk);
+    let (records, last) = assert_cursor_never_leads(&batches, 20_001);
+    assert_eq!(last, u64::try_from(START_MICROS + 20_000).expect("positive"), "the last token is durable");
+    println!("{records} records in {} batches, {waits} waits for room", batches.len());
+    assert!(waits > 0, "the rings were never full");
+}
+
+#[test]
+fn a_full_disk_makes_the_stream_wait_and_loses_nothing() {
+    let disk = SimulatedDisk::new(2);
+    let mut pipeline = pipeline(&disk, 64);
+    pipeline.feed(0..1_000);
+    disk.set_capacity(Some(20_000));
+    let room = disk.clone();
+    #[expect(clippy::disallowed_methods, reason = "somebody makes room meanwhile")]
+    let maker = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(700));
+        room.set_capacity(None);
+    });
+    pipeline.feed(1_000..12_001);
+    pipeline.finish();
+    maker.join().expect("room was made");
+    let batches = batches(&disk);
+    let (records, _) = assert_cursor_never_leads(&batches, 12_001);
+    println!("{records} records in {} batches", batches.len());
+}
