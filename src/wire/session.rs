@@ -222,6 +222,10 @@ impl Session {
             unreachable!("only called in this phase");
         };
         let mut wire = match mid.handshake() {
+            // tungstenite does not look for it (RFC 6455 §4.1): what follows could not be read.
+            Ok(_) if head.has_extension => {
+                return Err(SessionError::Handshake("the host uses an extension that was not asked for".into()));
+            }
             Ok((socket, _response)) => {
                 self.0 = Phase::Open { socket, gate: Gate::default() };
                 return Ok(Some(Event::Open));
@@ -421,6 +425,8 @@ fn head_length(input: &[u8]) -> Result<Option<usize>, SessionError> {
 struct Head {
     status: u16,
     content_length: Option<usize>,
+    /// None is ever asked for.
+    has_extension: bool,
     /// What was received of the body.
     rest: Vec<u8>,
 }
@@ -430,12 +436,14 @@ impl Head {
         let end = memchr::memmem::find(input, b"\r\n\r\n").map_or(input.len(), |at| at + 4);
         let text = String::from_utf8_lossy(&input[..end]);
         let status = text.split_ascii_whitespace().nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-        let content_length = text.lines().find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
-        });
+        let field = |wanted: &str| {
+            let mut named = text.lines().filter_map(|line| line.split_once(':'));
+            named.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim())
+        };
+        let content_length = field("content-length").and_then(|value| value.parse().ok());
+        let has_extension = field("sec-websocket-extensions").is_some_and(|value| !value.is_empty());
         let rest = if status == 101 { Vec::new() } else { input[end..].to_vec() };
-        Self { status, content_length, rest }
+        Self { status, content_length, has_extension, rest }
     }
 }
 
