@@ -126,7 +126,7 @@ fn status_has_its_keys() {
     server.telemetry.segments.set(2);
     server.telemetry.log_bytes.set(4096);
     let before = server.admin("/status").body;
-    assert!(before.contains(r#""cursor":91107,"witnessed":null,"lag_seconds":null"#), "{before}");
+    assert!(before.contains(r#""cursor":91107,"cursor_time":null,"witnessed":null,"lag_seconds":null"#), "{before}");
     server.telemetry.witnessed_micros.set(NOW_MICROS);
     let reply = server.admin("/status");
     assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/json")));
@@ -138,7 +138,7 @@ fn status_has_its_keys() {
         serde_json::json!({
             "version": env!("CARGO_PKG_VERSION"),
             "upstream": {
-                "url": "wss://jetstream.example", "dialect": "v2", "connected": true, "cursor": 91107,
+                "url": "wss://jetstream.example", "dialect": "v2", "connected": true, "cursor": 91107, "cursor_time": null,
                 "witnessed": "2026-11-24T12:00:00.000000Z", "lag_seconds": null,
             },
             "frames": 9, "hits": 8, "facts": 2, "refused": {"bad_did": 1}, "communities": 3, "posts": 4,
