@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use aho_corasick::{AhoCorasick, packed};
 use atrarium::clock::Clock;
-use atrarium::filter::{Fingerprint, Possible, Seen, prefilter};
+use atrarium::filter::{Possible, Seen, prefilter};
 use atrarium::ingest::sieve::Sieve;
-use atrarium::syntax::Time;
+use atrarium::syntax::{Fingerprint, Time};
 use atrarium::telemetry::Telemetry;
 use atrarium::wire::event;
 use criterion::{BatchSize, Criterion};

@@ -196,8 +196,8 @@ pub struct Telemetry {
 pub const ANSWER_CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
 
 /// Every kind of [`Fact`](crate::fact::Fact::kind), in the order of the counters.
-pub const FACT_KINDS: [&str; 10] =
-    ["post", "config", "membership", "acceptance", "action", "delete", "account", "cursor", "clock", "gap"];
+pub const FACT_KINDS: [&str; 11] =
+    ["post", "config", "membership", "acceptance", "action", "delete", "account", "cursor", "clock", "gap", "orphans"];
 
 impl Telemetry {
     /// Counts a refusal.

@@ -18,6 +18,7 @@ impl Fold {
             }
             Fact::Clock(time) => self.clock().is_some_and(|clock| *time <= clock),
             Fact::Gap(_) => false,
+            Fact::Orphans(orphans) => orphans.iter().all(|(post, orphan)| self.orphans.covers(*post, orphan)),
         }
     }
 

@@ -52,6 +52,8 @@ pub use summary::{Stats, Summary};
 use rustc_hash::FxHashMap;
 
 use crate::fact::{Body, Change, Collection, CommunityId, Fact, Record};
+use crate::filter::Orphans;
+use crate::syntax::{Fingerprint, Orphan};
 
 /// All state there is: the result of a log so far.
 #[derive(Debug, Default)]
@@ -63,6 +65,8 @@ pub struct Fold {
     rulings: names::Table<rulings::RulingKey, rulings::Ruling>,
     feeds: FxHashMap<CommunityId, feeds::Feed>,
     stream: stream::Stream,
+    /// Nothing here asks them: they are kept for the sieve, over a restart.
+    orphans: Orphans,
     counts: summary::Counts,
 }
 
@@ -92,7 +96,18 @@ impl Fold {
                 self.stream.witness(gap.witnessed);
                 self.stream.gap(gap);
             }
+            Fact::Orphans(orphans) => {
+                for &(fingerprint, orphan) in orphans {
+                    self.stream.witness(orphan.witnessed);
+                    self.orphans.remember(fingerprint, orphan);
+                }
+            }
         }
+    }
+
+    /// Deletes and untagged updates of posts that nobody knew, of the last 2 hours of the stream, in the order they came.
+    pub fn orphans(&self) -> impl Iterator<Item = (Fingerprint, Orphan)> + '_ {
+        self.orphans.iter()
     }
 
     fn apply_record(&mut self, record: &Record, out: &mut Vec<Change>) {

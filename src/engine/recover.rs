@@ -81,9 +81,12 @@ impl<'a> Folding<'a> {
     }
 }
 
-/// Lets a new sieve know every post that the fold knows.
+/// Lets a new sieve know every post and every orphan that the fold knows.
 pub fn seed(sieve: &mut Sieve, fold: &Fold) {
     for (did, rkey, time) in fold.known_posts() {
         sieve.seed(did, &rkey, time);
+    }
+    for (post, orphan) in fold.orphans() {
+        sieve.seed_orphan(post, orphan);
     }
 }

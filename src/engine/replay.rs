@@ -100,7 +100,7 @@ impl Replay {
             Verdict::Pass(route) => self.parser.facts(frame, &self.host, route.orphan, &mut self.facts).err(),
         };
         self.pending.append(&mut self.facts);
-        if self.pending.len() >= BATCH_FACTS_MAX {
+        if self.pending.len().max(self.sieve.untaken_orphans()) >= BATCH_FACTS_MAX {
             self.commit()?;
         }
         Ok(refusal)
@@ -122,6 +122,10 @@ impl Replay {
     }
 
     fn commit(&mut self) -> Result<(), LogError> {
+        let orphans = self.sieve.take_orphans();
+        if !orphans.is_empty() {
+            self.pending.push(Fact::Orphans(orphans));
+        }
         // Folded one by one, so that a frame that a file holds twice is kept once. Nobody reads this fold while the
         // batch is not yet on disk.
         let mut kept = Vec::with_capacity(self.pending.len());

@@ -26,7 +26,7 @@ pub use record::{
 use serde::{Deserialize, Serialize};
 
 pub use crate::syntax::Dialect;
-use crate::syntax::{Did, Time};
+use crate::syntax::{Did, Fingerprint, Orphan, Time};
 
 /// One thing that the stream has told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +41,8 @@ pub enum Fact {
     Clock(Time),
     /// Something may be missing.
     Gap(Gap),
+    /// Deletes and untagged updates of posts that nobody knew, for creates that come late.
+    Orphans(Vec<(Fingerprint, Orphan)>),
 }
 
 /// The kinds of [`Fact`], for counting.
@@ -53,6 +55,7 @@ impl Fact {
             Self::Cursor(_) => "cursor",
             Self::Clock(_) => "clock",
             Self::Gap(_) => "gap",
+            Self::Orphans(_) => "orphans",
         }
     }
 }

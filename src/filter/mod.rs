@@ -21,7 +21,7 @@ mod seen;
 mod table;
 mod tags;
 
-pub use orphans::{Orphan, OrphanKind, Orphans};
+pub use orphans::Orphans;
 pub use prefilter::{Possible, prefilter};
-pub use seen::{Fingerprint, Seen};
+pub use seen::Seen;
 pub use tags::Tags;

@@ -7,35 +7,27 @@
 //! update, as the fold has it). One is given up when the stream is
 //! [`DISPLACEMENT_MICROS`](crate::limits::DISPLACEMENT_MICROS) past it, or when there are too many: then the oldest, counted.
 //!
+//! An orphan is also a fact in the log, and the fold keeps the same set: after a restart its frame is not told again, and the
+//! create may still come.
+//!
 //! The map grows as it must. Its usual size (2 hours at 10 a second) is copied in a millisecond; making it as large as its
 //! bound from the start would touch 40 MB on a machine that may have 500.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
 
-use super::seen::Fingerprint;
 use crate::limits::{DISPLACEMENT_MICROS, ORPHANS_MAX};
-use crate::syntax::{Tid, Time};
+use crate::syntax::{Fingerprint, Orphan, OrphanKind, Tid, Time};
 
-/// What was told of a post that nobody knew.
+/// What came of [`Orphans::remember`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Orphan {
-    /// The rev of the commit that told it.
-    pub rev: Tid,
-    /// What it told.
-    pub kind: OrphanKind,
-    /// Stream time: the least over all deliveries.
-    pub witnessed: Time,
-}
-
-/// What a commit did to a post that nobody knew. Of one rev, the greater counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum OrphanKind {
-    /// It was edited, and the new version has no tag.
-    Updated,
-    /// It was deleted.
-    Deleted,
+pub struct Remembered {
+    /// It told something that was not known.
+    pub is_new: bool,
+    /// How many others had to be given up early, for want of room.
+    pub given_up: u64,
 }
 
 #[derive(Debug)]
@@ -72,23 +64,38 @@ impl Orphans {
         Self { entries: FxHashMap::default(), queue: VecDeque::new(), latest, queue_max }
     }
 
-    /// Remembers one. The number of those that had to be given up early, for want of room.
-    pub fn remember(&mut self, fingerprint: Fingerprint, orphan: Orphan) -> u64 {
+    /// Remembers one.
+    pub fn remember(&mut self, fingerprint: Fingerprint, orphan: Orphan) -> Remembered {
         self.latest = self.latest.max(orphan.witnessed);
         // First, so that one whose time is over does not stand in the way of a lesser one.
         self.give_up_old();
-        let known = self.entries.get_mut(&fingerprint);
-        match known {
-            Some(known) if rank(&known.orphan) == rank(&orphan) => {
-                known.orphan.witnessed = known.orphan.witnessed.min(orphan.witnessed);
-            }
-            Some(known) if rank(&known.orphan) > rank(&orphan) => {}
+        if self.covers(fingerprint, &orphan) {
+            return Remembered { is_new: false, given_up: 0 };
+        }
+        match self.entries.get_mut(&fingerprint) {
+            Some(known) if rank(&known.orphan) == rank(&orphan) => known.orphan.witnessed = orphan.witnessed,
             _ => {
                 self.entries.insert(fingerprint, Entry { orphan, queued: orphan.witnessed });
                 self.queue.push_back((fingerprint, orphan.witnessed));
             }
         }
-        self.give_up_excess()
+        Remembered { is_new: true, given_up: self.give_up_excess() }
+    }
+
+    /// Whether remembering it would change nothing: a greater one is known, or its time is over.
+    pub fn covers(&self, fingerprint: Fingerprint, orphan: &Orphan) -> bool {
+        let order = |orphan: &Orphan| (rank(orphan), Reverse(orphan.witnessed));
+        self.latest.micros_since(orphan.witnessed) > DISPLACEMENT_MICROS
+            || self.entries.get(&fingerprint).is_some_and(|known| order(&known.orphan) >= order(orphan))
+    }
+
+    /// All that are remembered, in the order in which they came.
+    pub fn iter(&self) -> impl Iterator<Item = (Fingerprint, Orphan)> + '_ {
+        let current = |&(fingerprint, queued): &(Fingerprint, Time)| {
+            let entry = self.entries.get(&fingerprint).filter(|entry| entry.queued == queued)?;
+            Some((fingerprint, entry.orphan))
+        };
+        self.queue.iter().filter_map(current)
     }
 
     /// The orphan of a post whose create has come. It is remembered no longer.
@@ -154,7 +161,7 @@ mod tests {
     fn the_greatest_rev_is_kept_and_taken_once() {
         let mut orphans = Orphans::new();
         for told in [orphan(2, Updated, 1), orphan(3, Updated, 2), orphan(3, Deleted, 3), orphan(3, Updated, 4)] {
-            assert_eq!(orphans.remember(post(1), told), 0);
+            assert_eq!(orphans.remember(post(1), told).given_up, 0);
         }
         orphans.remember(post(1), orphan(1, Deleted, 5));
         orphans.remember(post(1), orphan(3, Deleted, 2));
@@ -171,7 +178,11 @@ mod tests {
         orphans.remember(post(1), orphan(1, Deleted, 0));
         orphans.remember(post(2), orphan(1, Deleted, 7200));
         assert_eq!(orphans.len(), 2);
-        assert_eq!(orphans.remember(post(3), orphan(1, Deleted, 7201)), 0, "its time was over, it was not lost");
+        assert_eq!(
+            orphans.remember(post(3), orphan(1, Deleted, 7201)).given_up,
+            0,
+            "its time was over, it was not lost"
+        );
         assert_eq!((orphans.take(post(1)), orphans.len()), (None, 2));
     }
 
@@ -196,18 +207,43 @@ mod tests {
     fn the_oldest_goes_when_there_are_too_many() {
         let mut orphans = Orphans::with_bound(3);
         for number in 0..3 {
-            assert_eq!(orphans.remember(post(number), orphan(1, Deleted, 0)), 0);
+            assert_eq!(orphans.remember(post(number), orphan(1, Deleted, 0)).given_up, 0);
         }
-        assert_eq!(orphans.remember(post(3), orphan(1, Deleted, 0)), 1);
+        assert_eq!(orphans.remember(post(3), orphan(1, Deleted, 0)).given_up, 1);
         assert_eq!((orphans.take(post(0)), orphans.len()), (None, 3));
         // Places of those that were taken are given up without a loss.
         orphans.take(post(1));
-        assert_eq!(orphans.remember(post(4), orphan(1, Deleted, 0)), 0);
+        assert_eq!(orphans.remember(post(4), orphan(1, Deleted, 0)).given_up, 0);
         // Edits of one post take no more room than the bound.
         for rev in 2..100 {
             orphans.remember(post(4), orphan(rev, Updated, i64::try_from(rev).unwrap()));
         }
         assert_eq!((orphans.queue.len(), orphans.len()), (3, 1));
         assert_eq!(orphans.take(post(4)).unwrap().rev, Tid::from_u64(99));
+    }
+
+    #[test]
+    fn what_is_new_is_told_and_all_can_be_carried_over() {
+        let mut orphans = Orphans::new();
+        let told = [
+            (1, orphan(2, Updated, 5), true),
+            (1, orphan(2, Updated, 6), false),
+            (1, orphan(2, Updated, 4), true),
+            (1, orphan(1, Deleted, 7), false),
+            (2, orphan(1, Deleted, 8), true),
+            (1, orphan(2, Deleted, 9), true),
+            (3, orphan(9, Deleted, 9 - 7200), true),
+            (3, orphan(9, Deleted, 9 - 7201), false),
+        ];
+        for (number, told, is_new) in told {
+            assert_eq!(orphans.remember(post(number), told).is_new, is_new, "{told:?}");
+        }
+        let mut other = Orphans::new();
+        for (post, orphan) in orphans.iter() {
+            assert!(other.remember(post, orphan).is_new && other.covers(post, &orphan));
+        }
+        let of = |orphans: &Orphans| orphans.iter().collect::<Vec<_>>();
+        assert_eq!(of(&other), of(&orphans));
+        assert_eq!(of(&other)[0], (post(2), orphan(1, Deleted, 8)));
     }
 }

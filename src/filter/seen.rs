@@ -16,36 +16,10 @@
 //! not need. With 64 bits that is one of 10^12 deletes beside 16 million posts.
 
 use std::collections::VecDeque;
-use std::hash::{Hash, Hasher};
-
-use rustc_hash::FxHasher;
 
 use super::table::Table;
 use crate::limits::{DAY_MICROS, RETENTION_MICROS, SEEN_MAX};
-use crate::syntax::Time;
-
-/// 64 bits for (DID, record key). The same in every process; never 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Fingerprint(u64);
-
-impl Fingerprint {
-    /// Of one post. The hash has fixed keys, so whoever wants to can make posts that share one: that costs them a post
-    /// each, and gains them a few steps of a search.
-    pub fn of(did: &str, rkey: &str) -> Self {
-        let mut hasher = FxHasher::default();
-        did.hash(&mut hasher);
-        rkey.hash(&mut hasher);
-        Self::from_number(hasher.finish())
-    }
-
-    pub(super) fn from_number(number: u64) -> Self {
-        Self(number.max(1))
-    }
-
-    pub(super) fn number(self) -> u64 {
-        self.0
-    }
-}
+use crate::syntax::{Fingerprint, Time};
 
 /// A slice is kept while its day is at most this many days before the latest one.
 const KEPT_DAYS: i64 = RETENTION_MICROS / DAY_MICROS + 1;
@@ -144,13 +118,6 @@ mod tests {
 
     fn post(number: u64) -> Fingerprint {
         Fingerprint::of("did:plc:a", &number.to_string())
-    }
-
-    #[test]
-    fn fingerprints_are_fixed_and_tell_the_parts_apart() {
-        assert_eq!(Fingerprint::of("did:plc:a", "b"), Fingerprint::of("did:plc:a", "b"));
-        assert_ne!(Fingerprint::of("did:plc:a", "b"), Fingerprint::of("did:plc:", "ab"));
-        assert_ne!(Fingerprint::from_number(0).number(), 0);
     }
 
     #[test]

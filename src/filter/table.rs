@@ -13,7 +13,7 @@
 //! What always holds: the old slots are gone before the new ones are full. They are moved within `len / 8` entries, and
 //! the new ones take `3/4 · len` entries more.
 
-use super::seen::Fingerprint;
+use crate::syntax::Fingerprint;
 
 /// Slots of the smallest table (32 KiB).
 const SLOTS_MIN: usize = 1 << 12;

@@ -6,7 +6,7 @@
 //!                    └─ ring N ─► worker N
 //! ```
 //!
-//! What always holds: a token that names position P is behind every frame up to P in every ring. So whoever has drained
+//! What always holds: a token that names position P is behind every frame and every orphan up to P in every ring. So whoever has drained
 //! a token from all rings has every fact up to P, and the stream's cursor can never lead the data.
 //!
 //! When a ring is full, what is for it waits here (one frame and the tokens behind it) and the reader stops reading its
@@ -25,10 +25,9 @@ use super::reader::{Pressure, Sink};
 use super::sieve::{Sieve, Verdict};
 use crate::clock::{Clock, Now};
 use crate::fact::{Cursor, Gap, GapReason, Host};
-use crate::filter::Orphan;
 use crate::limits::{CLOCK_AHEAD_MICROS, TOKEN_FRAMES, TOKEN_INTERVAL_MILLIS};
 use crate::ring::{Full, Producer};
-use crate::syntax::Time;
+use crate::syntax::{Fingerprint, Orphan, Time};
 use crate::telemetry::{Reason, Telemetry};
 use crate::wire::endpoint::{Ask, Endpoint, Start};
 use crate::wire::event;
@@ -40,6 +39,8 @@ pub enum Parcel {
     Frame(Letter),
     /// Something may be missing.
     Gap(Gap),
+    /// Orphans that the sieve has met since the last token.
+    Orphans(Vec<(Fingerprint, Orphan)>),
     /// Every frame up to this position has been handed out.
     Token(Token),
 }
@@ -172,6 +173,7 @@ impl Lanes {
 
     /// Puts a token for the last frame into every ring. Where that frame has no position the next one will do.
     fn make_token(&mut self) {
+        self.hand_out_orphans();
         let Some(host) = &self.host else { return };
         let Ok(parsed) = event::parse(&self.last) else { return };
         let Some(value) = parsed.position.value else { return };
@@ -191,6 +193,21 @@ impl Lanes {
             lane.push(Parcel::Token(Token { number: self.tokens, cursor: Arc::clone(&cursor) }));
         }
         self.resume = Some(cursor);
+    }
+
+    /// Orphans are facts too: in front of the token, so that the cursor does not lead them.
+    fn hand_out_orphans(&mut self) {
+        let orphans = self.sieve.take_orphans();
+        if !orphans.is_empty() {
+            self.hand_out(Parcel::Orphans(orphans));
+        }
+    }
+
+    /// Whichever worker: what is about no single repository has no order among facts.
+    fn hand_out(&mut self, parcel: Parcel) {
+        if let Some(lane) = self.lanes.first_mut() {
+            lane.push(parcel);
+        }
     }
 
     /// Whether a time runs so far ahead of the wall clock that it is not believed (DESIGN §3, "witnessed").
@@ -296,10 +313,7 @@ impl Sink for Lanes {
         let witnessed = Time::from_micros(self.now.witnessed_micros().unwrap_or_else(|| self.clock.wall_micros()));
         self.gap_told = true;
         let gap = Gap { witnessed, host: Host::new(&endpoint.host_name()), did: None, reason };
-        // Whichever worker: a gap is about no repository, so it has no order among facts.
-        if let Some(lane) = self.lanes.first_mut() {
-            lane.push(Parcel::Gap(gap));
-        }
+        self.hand_out(Parcel::Gap(gap));
     }
 
     fn connected(&mut self, endpoint: &Endpoint, ask: &Ask) {

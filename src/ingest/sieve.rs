@@ -7,7 +7,7 @@
 //! post with "atrarium_"           enter its fingerprint, take its orphan   pass
 //! post without, create                                                     skip
 //! post without, update or delete  fingerprint known                        pass
-//!                                 not known: remember it as an orphan      skip
+//!                                 not known: it is an orphan, and a fact   skip
 //! one of our four collections                                              pass
 //! another collection                                                       skip
 //! account, sync                                                            pass
@@ -26,9 +26,9 @@ use memchr::memmem;
 use rustc_hash::FxHasher;
 
 use crate::fact::Collection;
-use crate::filter::{Fingerprint, Orphan, OrphanKind, Orphans, Possible, Seen, prefilter};
+use crate::filter::{Orphans, Possible, Seen, prefilter};
 use crate::limits::{CLOCK_AHEAD_MICROS, FRAME_BYTES_MAX};
-use crate::syntax::{Did, RecordKey, Time};
+use crate::syntax::{Did, Fingerprint, Orphan, OrphanKind, RecordKey, Time};
 use crate::telemetry::{Reason, Telemetry};
 use crate::wire::event::{self, Commit, Event, Operation, Position};
 
@@ -84,6 +84,8 @@ pub struct Sieve {
     strict: bool,
     seen: Seen,
     orphans: Orphans,
+    /// Those that are to become facts.
+    fresh: Vec<(Fingerprint, Orphan)>,
     wall: Option<Time>,
     last_kind: Option<&'static str>,
 }
@@ -93,12 +95,37 @@ impl Sieve {
     /// kind is counted exactly: it is for files, and takes some ten times as long.
     pub fn new(workers: usize, telemetry: Arc<Telemetry>, strict: bool) -> Self {
         let (seen, orphans) = (Seen::new(), Orphans::new());
-        Self { workers: workers.max(1), telemetry, strict, seen, orphans, wall: None, last_kind: None }
+        Self {
+            workers: workers.max(1),
+            telemetry,
+            strict,
+            seen,
+            orphans,
+            fresh: Vec::new(),
+            wall: None,
+            last_kind: None,
+        }
     }
 
     /// Enters a post of the recovered fold, with the time at which it was witnessed.
     pub fn seed(&mut self, did: &Did, rkey: &RecordKey, time: Time) {
         self.enter(Fingerprint::of(did.as_str(), rkey.as_str()), time);
+    }
+
+    /// Enters an orphan of the recovered fold.
+    pub fn seed_orphan(&mut self, fingerprint: Fingerprint, orphan: Orphan) {
+        self.orphans.remember(fingerprint, orphan);
+    }
+
+    /// Orphans that were not known before, since this was last called. They must be durable before a cursor is that lies
+    /// behind them: after a restart their frames are not told again, and a late create may still come.
+    pub fn take_orphans(&mut self) -> Vec<(Fingerprint, Orphan)> {
+        std::mem::take(&mut self.fresh)
+    }
+
+    /// How many orphans [`take_orphans`](Self::take_orphans) would return.
+    pub fn untaken_orphans(&self) -> usize {
+        self.fresh.len()
     }
 
     /// Tells a live sieve the wall clock, now and then. A frame that is too far ahead of it counts as of now, so that one
@@ -182,8 +209,12 @@ impl Sieve {
         if self.seen.contains(fingerprint) {
             return self.pass(&post.did, kind, None);
         }
-        let given_up = self.orphans.remember(fingerprint, Orphan { rev: post.rev, kind: change, witnessed });
-        self.telemetry.orphans_dropped.add(given_up);
+        let orphan = Orphan { rev: post.rev, kind: change, witnessed };
+        let remembered = self.orphans.remember(fingerprint, orphan);
+        if remembered.is_new {
+            self.fresh.push((fingerprint, orphan));
+        }
+        self.telemetry.orphans_dropped.add(remembered.given_up);
         Verdict::Skip
     }
 

@@ -12,10 +12,9 @@ use super::lanes::{Letter, Parcel, Token};
 use super::record::{Records, Refusal};
 use crate::clock::Clock;
 use crate::fact::{Account, Body, Collection, Fact, Gap, GapReason, Host, Post, Record, Rev};
-use crate::filter::{Orphan, OrphanKind};
 use crate::limits::CLOCK_AHEAD_MICROS;
 use crate::ring::{Consumer, Full, Producer, Signal};
-use crate::syntax::{Did, RecordKey, Time};
+use crate::syntax::{Did, Orphan, OrphanKind, RecordKey, Time};
 use crate::telemetry::{Reason, Telemetry};
 use crate::wire::event::{self, Commit, Event};
 
@@ -179,6 +178,7 @@ impl Worker {
         match parcel {
             Parcel::Token(token) => self.hand_on(Product::Token(token)),
             Parcel::Gap(gap) => self.hand_on(Product::Fact(Box::new(Fact::Gap(gap)))),
+            Parcel::Orphans(orphans) => self.hand_on(Product::Fact(Box::new(Fact::Orphans(orphans)))),
             Parcel::Frame(Letter { frame, host, orphan }) => {
                 if let Err(refusal) = self.parser.facts(&frame, &host, orphan, facts) {
                     tracing::debug!(reason = refusal.reason.as_str(), detail = %refusal.detail, "refused");

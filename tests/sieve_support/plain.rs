@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 
 use atrarium::fact::Collection;
-use atrarium::filter::OrphanKind;
 use atrarium::limits::{DAY_MICROS, DISPLACEMENT_MICROS, RETENTION_MICROS};
-use atrarium::syntax::{Did, RecordKey, Tid, Time, parse_datetime};
+use atrarium::syntax::{Did, OrphanKind, RecordKey, Tid, Time, parse_datetime};
 use atrarium::telemetry::Reason;
 use serde_json::Value;
 
