@@ -217,8 +217,8 @@ impl Lanes {
 
     /// Holds the first event of a connection against what was asked for; true where the host is to be asked anew.
     fn begins_elsewhere(&mut self, frame: &[u8], endpoint: &Endpoint) -> bool {
-        let Some((asked, position)) = self.asked.zip(event::position(frame)) else { return false };
-        let Some(value) = position.value else { return false };
+        let Some(asked) = self.asked else { return false };
+        let Some((position, value)) = event::position(frame).and_then(|at| Some((at, at.value?))) else { return false };
         self.asked = None;
         let told = std::mem::take(&mut self.gap_told);
         let Some(newest) = self.resume.clone().filter(|_| !told) else { return false };
