@@ -68,6 +68,8 @@ pub struct Committer {
     now: Arc<Now>,
     telemetry: Arc<Telemetry>,
     pending: Vec<Fact>,
+    /// When the pending records of frames were witnessed: what is measured from there to where readers see it.
+    fresh: Vec<Time>,
     /// Monotonic time of the oldest pending fact's arrival here.
     pending_since: Duration,
     encoded: Vec<u8>,
@@ -127,6 +129,7 @@ impl Committer {
             now: parts.now,
             telemetry: parts.telemetry,
             pending: Vec::with_capacity(BATCH_FACTS_MAX),
+            fresh: Vec::new(),
             pending_since: Duration::ZERO,
             encoded: Vec::new(),
             token_written: 0,
@@ -176,9 +179,15 @@ impl Committer {
         let was_empty = self.pending.is_empty();
         for input in &mut self.inputs {
             let room = BATCH_FACTS_MAX.saturating_sub(self.pending.len());
-            let (pending, token) = (&mut self.pending, &mut input.token);
+            let (pending, fresh, token) = (&mut self.pending, &mut self.fresh, &mut input.token);
             input.ring.drain(room, |product| match product {
-                Product::Fact(fact) => pending.push(*fact),
+                Product::Fact(fact) => {
+                    if let Fact::Record(record) = &*fact {
+                        fresh.push(record.witnessed);
+                    }
+                    pending.push(*fact);
+                }
+                Product::Orphan(fact) => pending.push(*fact),
                 Product::Token(new) => *token = Some(new),
             });
         }
@@ -241,7 +250,7 @@ impl Committer {
         if facts_only == 0 {
             self.idle_written_at = monotonic;
         }
-        self.count(facts_only);
+        self.count();
         self.report();
         self.pending.clear();
         Ok(())
@@ -267,16 +276,17 @@ impl Committer {
         Ok(())
     }
 
-    fn count(&self, facts_only: usize) {
-        let wall = Time::from_micros(self.clock.wall_micros());
-        for (at, fact) in self.pending.iter().enumerate() {
+    fn count(&mut self) {
+        for fact in &self.pending {
             self.telemetry.fact(fact.kind());
             if let Fact::Gap(_) = fact {
                 self.telemetry.gaps.increment();
             }
-            let Fact::Record(record) = fact else { continue };
-            let latency = wall.micros_since(record.witnessed);
-            if at < facts_only && (0..LIVE_MICROS).contains(&latency) {
+        }
+        let wall = Time::from_micros(self.clock.wall_micros());
+        for witnessed in self.fresh.drain(..) {
+            let latency = wall.micros_since(witnessed);
+            if (0..LIVE_MICROS).contains(&latency) {
                 self.telemetry.visible_latency.record(Duration::from_micros(latency.unsigned_abs()));
             }
         }
