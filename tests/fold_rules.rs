@@ -485,6 +485,27 @@ fn the_newest_cursor_of_each_host_is_kept_and_gaps_are_counted() {
 }
 
 #[test]
+fn a_return_from_desynchronized_is_a_gap_in_whatever_order() {
+    let gone = |hour| account(ALICE, hour * HOUR, false, Some("desynchronized"));
+    let back = |hour| account(ALICE, hour * HOUR, true, None);
+    for (story, gaps) in [
+        (vec![gone(1)], 0),
+        (vec![back(1), gone(2)], 0),
+        (vec![gone(1), back(2)], 1),
+        (vec![back(2), gone(1)], 1),
+        (vec![gone(1), back(2), gone(1), back(2), back(3)], 1),
+        (vec![gone(1), back(2), gone(3), back(4)], 2),
+        (vec![gone(1), account(ALICE, 2 * HOUR, false, Some("takendown"))], 0),
+    ] {
+        let mut world = World::default();
+        world.tell(story.clone());
+        assert_eq!(world.fold.gaps_seen(), gaps, "{story:?}");
+        let is_told = |gap: &Gap| (gap.reason, gap.did.as_ref()) == (GapReason::Desynchronized, Some(&did(ALICE)));
+        assert!(world.fold.gaps().all(is_told), "{story:?}");
+    }
+}
+
+#[test]
 fn what_is_no_longer_needed_is_forgotten() {
     let mut world = world();
     world.tell([put(BOB, "q", MINUTE, post(&[ID, 77])), delete(ALICE, "p", HOUR, Collection::Post)]);

@@ -241,8 +241,11 @@ impl Committer {
             return Ok(());
         }
         self.write()?;
+        let gaps = self.folded.fold.gaps_seen();
         self.folded.apply(&self.pending);
         self.folded.publish();
+        // The fold finds some by itself.
+        self.telemetry.gaps.add(self.folded.fold.gaps_seen() - gaps);
         self.token_written = token.map_or(self.token_written, |token| token.number);
         if clock_due {
             self.clock_written_at = monotonic;
@@ -279,9 +282,6 @@ impl Committer {
     fn count(&mut self) {
         for fact in &self.pending {
             self.telemetry.fact(fact.kind());
-            if let Fact::Gap(_) = fact {
-                self.telemetry.gaps.increment();
-            }
         }
         let wall = Time::from_micros(self.clock.wall_micros());
         for witnessed in self.fresh.drain(..) {
