@@ -4,6 +4,7 @@
 //! made by the one thread that folds ([`inquiry`](crate::community::inquiry)), and so this is the one route that waits for
 //! another thread; it does so without blocking its own, and not for long. When too many ask, it says so with 503.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::StatusCode;
@@ -18,6 +19,7 @@ use crate::community::inquiry::{self, Busy, Pending};
 use crate::fact::{Collection, CommunityId};
 use crate::limits::{EXPLAIN_POLL_MILLIS, EXPLAIN_TIMEOUT_MILLIS};
 use crate::syntax::{RecordUri, SyntaxError};
+use crate::telemetry::Telemetry;
 
 const POLL: Duration = Duration::from_millis(EXPLAIN_POLL_MILLIS);
 const TIMEOUT: Duration = Duration::from_millis(EXPLAIN_TIMEOUT_MILLIS);
@@ -39,14 +41,14 @@ enum Refused {
 
 impl<F: Feeds> Site<F> {
     pub(super) fn explain(&self, query: Option<&str>) -> Reply<Self> {
-        let Some(inquirer) = &self.inquirer else { return Reply::Now(busy()) };
+        let Some(inquirer) = &self.inquirer else { return Reply::Now(busy(&self.telemetry)) };
         let (uri, only) = match parse(query) {
             Ok(question) => question,
             Err(refused) => return Reply::Now(for_every_origin(answer::invalid_request(&refused.to_string()))),
         };
         match inquirer.ask(uri, only) {
-            Ok(pending) => Reply::Later(Box::pin(wait(pending))),
-            Err(Busy) => Reply::Now(busy()),
+            Ok(pending) => Reply::Later(Box::pin(wait(pending, Arc::clone(&self.telemetry)))),
+            Err(Busy) => Reply::Now(busy(&self.telemetry)),
         }
     }
 }
@@ -62,7 +64,7 @@ fn parse(query: Option<&str>) -> Result<(RecordUri, Option<CommunityId>), Refuse
 }
 
 /// Looks for the answer now and then. Nobody wakes this task: that would be the folding thread's work.
-async fn wait(pending: Pending) -> Answer {
+async fn wait(pending: Pending, telemetry: Arc<Telemetry>) -> Answer {
     let looks = TIMEOUT.as_millis() / POLL.as_millis();
     for _ in 0..looks {
         tokio::time::sleep(POLL).await;
@@ -72,7 +74,7 @@ async fn wait(pending: Pending) -> Answer {
             Err(Busy) => break,
         }
     }
-    busy()
+    busy(&telemetry)
 }
 
 fn render(answer: &inquiry::Answer) -> Answer {
@@ -86,7 +88,8 @@ fn not_found(unexplained: &Unexplained) -> Answer {
     answer::error(StatusCode::NOT_FOUND, unexplained.name(), &unexplained.to_string())
 }
 
-fn busy() -> Answer {
+fn busy(telemetry: &Telemetry) -> Answer {
+    telemetry.explanations_refused.increment();
     let mut answer = answer::error(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", &Busy.to_string());
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     for_every_origin(answer)
