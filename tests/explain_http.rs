@@ -124,6 +124,11 @@ fn a_listener_that_stops_lets_the_question_end() {
     assert_eq!(client.reply().status, 503);
 }
 
+/// The target that asks for a post: a DID may hold a `%`, which stands for itself only when it is encoded.
+fn asking(uri: &str) -> String {
+    format!("{EXPLAIN}?uri={}", uri.replace('%', "%25"))
+}
+
 /// What was answered in a flood, by status.
 type Statuses = BTreeMap<u16, usize>;
 
@@ -135,7 +140,7 @@ fn flood(http: SocketAddr, uris: &[String], from: usize, stop: &AtomicBool) -> S
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        let reply = client.ask(&request(&format!("{EXPLAIN}?uri={uri}")));
+        let reply = client.ask(&request(&asking(uri)));
         if reply.status == 503 {
             assert_eq!(reply.header("retry-after"), Some("1"));
         } else {
@@ -169,7 +174,9 @@ fn a_flood_of_questions_changes_no_feed_and_ends() {
                 scope.spawn(move || flood(http, uris, at * 13, stop))
             })
             .collect();
+        let started = Instant::now();
         engine.wait_for(&last);
+        println!("the stream was read {:.1} s after the flood began", started.elapsed().as_secs_f64());
         let posts = assert_feeds(&engine, &feeds, "under the flood");
         assert!(posts > 300, "{posts} posts prove little");
         stop.store(true, Ordering::Relaxed);
@@ -187,17 +194,17 @@ fn a_flood_of_questions_changes_no_feed_and_ends() {
 
     // Afterwards, one by one: what is explained is what is shown.
     let visible_in = |uri: &str| {
-        let (status, body) = get(engine.http, &format!("{EXPLAIN}?uri={uri}"));
+        let (status, body) = get(engine.http, &asking(uri));
         assert_eq!(status, 200, "{body}");
         let explained: Value = serde_json::from_str(&body).expect("JSON");
         let verdicts = explained["communities"].as_array().expect("a list").clone();
         verdicts.into_iter().filter(|verdict| verdict["visible"] == true).collect::<Vec<_>>()
     };
-    for (id, feed) in &feeds {
+    for (id, feed) in feeds.iter().step_by(5) {
         let Some(uri) = feed.first() else { continue };
         assert!(visible_in(uri).iter().any(|verdict| verdict["id"] == **id), "{uri} in {id}");
     }
-    let (status, body) = get(engine.http, &format!("{EXPLAIN}?uri={}&community=ffffffff", uris[0]));
+    let (status, body) = get(engine.http, &format!("{}&community=ffffffff", asking(&uris[0])));
     assert!(status == 404 && body.contains("UnknownFeed"), "{body}");
     let (code, took) = engine.terminate();
     assert_eq!(code, 0);

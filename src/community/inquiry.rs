@@ -91,10 +91,14 @@ impl Answerer {
         self.0.is_empty()
     }
 
-    /// Answers at most `max` questions, oldest first, while `has_time`; the first one in any case. Says how many.
+    /// Answers at most `max` questions, oldest first, while `has_time`; the first one in any case. Says how many. No more
+    /// are taken out than the box holds, however fast it fills again.
     pub fn answer(&mut self, fold: &Fold, now: Time, max: usize, has_time: impl Fn() -> bool) -> usize {
         let mut answered = 0;
-        while answered < max && (answered == 0 || has_time()) {
+        for _ in 0..INQUIRIES_MAX {
+            if answered == max || (answered > 0 && !has_time()) {
+                break;
+            }
             let Some(question) = self.0.pop() else { break };
             if Arc::strong_count(&question.slip) == 1 {
                 continue;
