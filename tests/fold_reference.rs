@@ -70,7 +70,7 @@ fn compare_answers(what: &str, fold: &Fold, reference: &Reference, now: Time) {
         assert_eq!(contested, reference.contested(summary.id), "{what}, {}", summary.id);
     }
     for post in reference.posts() {
-        let Some(explanation) = fold.explain(&RecordUri::parse(&post).expect("valid"), None, now) else {
+        let Ok(explanation) = fold.explain(&RecordUri::parse(&post).expect("valid"), None, now) else {
             assert!(!feeds.values().flatten().any(|visible| *visible == post), "{what}: {post} is visible and unknown");
             continue;
         };

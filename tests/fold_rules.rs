@@ -2,7 +2,7 @@
 
 mod fold_support;
 
-use atrarium::community::Fold;
+use atrarium::community::{Fold, Unexplained};
 use atrarium::fact::{
     AccessType, Account, Change, Collection, CommunityId, Config, Cursor, Dialect, Fact, Gap, GapReason, Host, Post,
     Stage, Target, Verb,
@@ -425,9 +425,10 @@ fn explain_names_the_record_that_decides() {
     let json = serde_json::to_value(&explanation).expect("JSON");
     assert_eq!(json["communities"][0]["id"], "a1b2c3d4");
     assert_eq!(json["communities"][0]["rules"][0]["record"], post_uri(ALICE, "p").to_string());
-    assert!(world.fold.explain(&post_uri(ALICE, "unknown"), None, at(DAY)).is_none());
-    let other = world.fold.explain(&post_uri(ALICE, "p"), Some(CommunityId(9)), at(DAY)).expect("known");
-    assert!(!other.communities[0].visible);
+    let unknown = world.fold.explain(&post_uri(ALICE, "unknown"), None, at(DAY)).expect_err("unknown");
+    assert_eq!(unknown.name(), "NotFound");
+    let other = world.fold.explain(&post_uri(ALICE, "p"), Some(CommunityId(9)), at(DAY));
+    assert_eq!(other, Err(Unexplained::UnknownFeed(CommunityId(9))));
 }
 
 #[test]
@@ -455,7 +456,7 @@ fn explain_says_that_a_post_was_deleted() {
     let mut world = world();
     world.tell([delete(ALICE, "p", HOUR, Collection::Post)]);
     let explanation = world.fold.explain(&post_uri(ALICE, "p"), None, at(DAY)).expect("known");
-    assert!(explanation.because.contains("was deleted at 2026-11-01T01:00:00"), "{}", explanation.because);
+    assert!(explanation.because.contains("was deleted on 2026-11-01T01:00:00"), "{}", explanation.because);
 }
 
 #[test]

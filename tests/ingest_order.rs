@@ -95,6 +95,7 @@ fn pipeline(disk: Arc<dyn Disk>, slots: usize) -> Pipeline {
         now: Arc::clone(&now),
         telemetry: Arc::clone(&telemetry),
         observe: Box::new(|_| {}),
+        inquiries: atrarium::community::inquiry::inquiries().1,
     });
     let lanes = Lanes::new(lanes::Parts {
         sieve: Sieve::new(3, Arc::clone(&telemetry), false),

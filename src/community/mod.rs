@@ -26,7 +26,8 @@
 //!
 //! Where to read on: `version` which version counts · `config` claims and configs · `authority` who may moderate ·
 //! `rulings` actions and acceptances · `standing` members · `people` accounts · `posts` posts, eviction ·
-//! `feeds` the rings · `stream` cursors, gaps · `explain`, `summary` questions of operators.
+//! `feeds` the rings · `stream` cursors, gaps · `explain`, `summary` questions of operators · `inquiry` how other threads
+//! ask them.
 //!
 //! Not here yet: the bounds of DESIGN §3 (each file says where they belong), and what lineage and statistics keep
 //! beyond retention (first post, first join, daily counts).
@@ -36,6 +37,7 @@ mod authority;
 mod config;
 mod explain;
 mod feeds;
+pub mod inquiry;
 mod known;
 mod names;
 mod people;
@@ -46,7 +48,7 @@ mod stream;
 mod summary;
 mod version;
 
-pub use explain::{Explanation, Rule, Verdict};
+pub use explain::{Explanation, Rule, Unexplained, Verdict};
 pub use summary::{Stats, Summary};
 
 use rustc_hash::FxHashMap;
@@ -64,6 +66,7 @@ pub struct Fold {
     memberships: names::Table<names::Key, standing::MembershipRow>,
     rulings: names::Table<rulings::RulingKey, rulings::Ruling>,
     feeds: FxHashMap<CommunityId, feeds::Feed>,
+    judges: explain::Judges,
     stream: stream::Stream,
     /// Nothing here asks them: they are kept for the sieve, over a restart.
     orphans: Orphans,

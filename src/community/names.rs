@@ -97,11 +97,6 @@ impl<K: Ord + Clone + Default, R> Table<K, R> {
     pub fn len(&self) -> usize {
         self.rows.len()
     }
-
-    /// All of them, in order of their numbers.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, &R)> {
-        (0..).zip(&self.rows)
-    }
 }
 
 impl<K, R> Index<u32> for Table<K, R> {

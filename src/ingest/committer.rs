@@ -10,6 +10,8 @@
 //! - the batch's cursor is the least of the last tokens drained from all rings, so it never leads the data;
 //! - a fact is folded, and so seen by readers, only after the sync of its batch has come back;
 //! - a batch without facts (cursor or clock alone) is written at most once a second;
+//! - questions ([`inquiry`](crate::community::inquiry)) are answered between batches, at most
+//!   [`INQUIRIES_PER_BATCH_MAX`] after each and for [`INQUIRY_TURN_MICROS`]: no number of them keeps the stream waiting;
 //! - where the disk is full, nothing is taken from the rings, so the reader stops reading; readers are still served.
 
 use std::sync::Arc;
@@ -19,8 +21,12 @@ use super::lanes::Token;
 use super::worker::Product;
 use crate::clock::{Clock, Now};
 use crate::community::Fold;
+use crate::community::inquiry::Answerer;
 use crate::fact::{Batch, Change, Fact};
-use crate::limits::{BATCH_DELAY_MILLIS, BATCH_FACTS_MAX, IDLE_BATCH_INTERVAL_MILLIS, MINUTE_MICROS};
+use crate::limits::{
+    BATCH_DELAY_MILLIS, BATCH_FACTS_MAX, IDLE_BATCH_INTERVAL_MILLIS, INQUIRIES_PER_BATCH_MAX, INQUIRY_TURN_MICROS,
+    MINUTE_MICROS,
+};
 use crate::log::{Log, LogError};
 use crate::ring::{Consumer, Signal};
 use crate::syntax::Time;
@@ -79,6 +85,7 @@ pub struct Committer {
     clock_written_at: Duration,
     /// Called after each batch, with what the log and the fold then are.
     observe: Observe,
+    inquiries: Answerer,
 }
 
 /// What is told of each durable batch.
@@ -107,10 +114,13 @@ pub struct Parts {
     pub telemetry: Arc<Telemetry>,
     /// Called after each batch.
     pub observe: Observe,
+    /// What other threads ask of the fold.
+    pub inquiries: Answerer,
 }
 
 const BATCH_DELAY: Duration = Duration::from_millis(BATCH_DELAY_MILLIS);
 const IDLE_INTERVAL: Duration = Duration::from_millis(IDLE_BATCH_INTERVAL_MILLIS);
+const INQUIRY_TURN: Duration = Duration::from_micros(INQUIRY_TURN_MICROS);
 /// How long a full disk is left alone before the batch is tried again.
 const NO_SPACE_WAIT: Duration = Duration::from_secs(1);
 /// How far behind the wall clock a fact may be to count as live in the latency histogram.
@@ -136,6 +146,7 @@ impl Committer {
             idle_written_at: Duration::ZERO,
             clock_written_at: Duration::ZERO,
             observe: parts.observe,
+            inquiries: parts.inquiries,
         };
         committer.report();
         committer
@@ -157,13 +168,29 @@ impl Committer {
             }
             if self.is_due() {
                 self.commit()?;
+                self.answer();
+            } else if self.pending.is_empty() {
+                self.answer();
             }
         }
     }
 
+    /// Answers some of what others ask of the fold, which holds what is durable and nothing else.
+    fn answer(&mut self) {
+        if self.inquiries.is_empty() {
+            return;
+        }
+        let started = self.clock.monotonic();
+        let has_time = || self.clock.monotonic().saturating_sub(started) < INQUIRY_TURN;
+        let now = Time::from_micros(self.now.micros());
+        self.inquiries.answer(&self.folded.fold, now, INQUIRIES_PER_BATCH_MAX, has_time);
+    }
+
     /// Sleeps until there is something to take, or something pending has waited long enough.
     fn wait(&self) {
-        let timeout = if self.pending.is_empty() {
+        let timeout = if self.pending.is_empty() && !self.inquiries.is_empty() {
+            Duration::ZERO
+        } else if self.pending.is_empty() {
             IDLE_INTERVAL / 4
         } else {
             BATCH_DELAY.saturating_sub(self.clock.monotonic().saturating_sub(self.pending_since))
@@ -269,6 +296,7 @@ impl Committer {
                 Err(LogError::NoSpace { .. }) => {
                     tracing::error!("the disk is full: the stream waits, readers are served; make room");
                     self.signal.wait(|| false, NO_SPACE_WAIT);
+                    self.answer();
                 }
                 Err(error) => return Err(error),
             }
