@@ -192,7 +192,7 @@ fn churn(writer: &mut Writer, rounds: usize, seed: u64) {
                 0..5 => {
                     let id = CommunityId(rng.u32(1..OTHERS.end));
                     number += 1;
-                    let time = if rng.bool() { STABLE * 2 + number as i64 % 1000 } else { rng.i64(..STABLE * 2) };
+                    let time = if rng.bool() { STABLE * 2 + number as i64 % 1000 } else { rng.i64(0..STABLE * 2) };
                     let post = key(time, 100 + rng.u64(..30), number);
                     insert(writer, id, &post);
                     there.push((id, post));

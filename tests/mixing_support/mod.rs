@@ -146,7 +146,7 @@ impl Net {
             96..98 => self.account(),
             _ => {
                 let ahead = if self.rng.u32(..8) == 0 { 4 * DAY } else { 8 * HOUR };
-                let ahead = self.rng.i64(..ahead);
+                let ahead = self.rng.i64(0..ahead);
                 self.pass(ahead);
             }
         }
@@ -246,8 +246,8 @@ impl Net {
     pub fn some_time(&mut self) -> Option<i64> {
         match self.rng.u32(..4) {
             0 => None,
-            1 => Some(self.now - self.rng.i64(..8 * DAY)),
-            _ => Some((self.now - self.rng.i64(..DAY)) / HOUR * HOUR),
+            1 => Some(self.now - self.rng.i64(0..8 * DAY)),
+            _ => Some((self.now - self.rng.i64(0..DAY)) / HOUR * HOUR),
         }
     }
 
@@ -273,7 +273,7 @@ impl Net {
     fn edit(&mut self) {
         let Some((author, rkey)) = self.a_post() else { return };
         let tags = self.some_tags();
-        let created = (self.now - self.rng.i64(..3 * DAY)) / HOUR * HOUR;
+        let created = (self.now - self.rng.i64(0..3 * DAY)) / HOUR * HOUR;
         self.put(&author, &rkey, Body::Post(Post { tags, created: Some(Time::from_micros(created)) }));
     }
 
