@@ -10,7 +10,7 @@ use atrarium::community::Fold;
 use atrarium::fact::{Change, CommunityId, Fact};
 use atrarium::syntax::{RecordUri, Time};
 use fold_support::history::history;
-use fold_support::oracle::Oracle;
+use fold_support::oracle::{KINDS, Oracle};
 use fold_support::reference::Reference;
 use fold_support::{DAY, T0};
 
@@ -21,8 +21,8 @@ struct Met {
     facts_folded: u64,
     feeds_compared: u64,
     posts_visible: u64,
-    /// open, close, author, insert, remove, hide, evict
-    changes: [u64; 7],
+    /// Of the kinds that [`Oracle::counts`] names.
+    changes: [u64; KINDS],
 }
 
 /// Moments to read at: none before the clock.
@@ -46,6 +46,9 @@ fn fold(facts: &[Fact], met: &mut Met, mut after_each: impl FnMut(usize, &Fold, 
 }
 
 fn compare(what: &str, oracle: &Oracle, reference: &Reference, moments: &[Time], met: &mut Met) {
+    oracle.assert_shared(what);
+    assert_eq!(oracle.excluded(), reference.excluded(), "{what}");
+    assert_eq!(oracle.parents(), reference.parents(), "{what}");
     for &now in moments {
         let expected: BTreeMap<CommunityId, Vec<String>> = reference.feeds(now.micros());
         met.feeds_compared += expected.len() as u64;
