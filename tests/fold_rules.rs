@@ -465,6 +465,9 @@ fn a_summary_is_written_as_the_interfaces_say() {
     let expected = serde_json::json!([{
         "id": "a1b2c3d4", "uri": here().to_string(), "name": format!("community {ID}"), "hashtag": "#atrarium_a1b2c3d4",
         "stage": "community", "owner": OWNER, "members": 2, "posts": 1, "contested": [],
+        "founded": at(0).to_string(), "first_post": at(MINUTE).to_string(), "first_join": at(SECOND).to_string(),
+        "milestones": [{"members": 1, "reached": at(0).to_string()}],
+        "daily": [{"day": "2026-11-01", "posts": 1, "joins": 1}],
     }]);
     assert_eq!(json, expected);
 }

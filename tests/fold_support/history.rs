@@ -123,8 +123,8 @@ impl Generator {
     fn rev(&mut self, did: &str, rkey: &str, collection: Collection, witnessed: Time) -> Rev {
         let clock = u16::try_from(self.rng.u32(..3)).expect("small");
         let at = |micros: i64| Tid::from_time(witnessed.plus_micros(micros), clock);
-        let tid = match self.rng.u32(..20) {
-            0..10 => at(-self.rng.i64(0..SECOND)),
+        let tid = match self.rng.u32(..28) {
+            0..14 => at(-self.rng.i64(0..SECOND)),
             20 => at(self.rng.i64(-2 * DAY..2 * DAY)),
             21 => at(self.rng.i64(-10 * MINUTE..10 * MINUTE)),
             22 => at(400 * DAY),
