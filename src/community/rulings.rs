@@ -143,6 +143,7 @@ impl Fold {
             let news = self.rulings[known].version.merge(version, |body| self.ruling_form(body));
             if news.is_some() {
                 self.refresh_ruling(known, news, out);
+                self.bound_dead_rulings(author);
             }
         } else if self.would_have_effect(author, &version) || self.has_room_for_idle_ruling(author) {
             let row = Ruling { author, key: key.clone(), version, filed: None, has_effect: false };
@@ -165,6 +166,19 @@ impl Fold {
             return true;
         }
         self.reached.count(Bound::IdleRulings);
+        self.forget_oldest_dead(author)
+    }
+
+    /// After a ruling has lost its effect: where there are too many without, the oldest that is not filed goes.
+    fn bound_dead_rulings(&mut self, author: DidIndex) {
+        while (self.people[author].tally.idle_rulings as usize) > self.bounds.idle_rulings_per_did
+            && self.forget_oldest_dead(author)
+        {
+            self.reached.count(Bound::IdleRulings);
+        }
+    }
+
+    fn forget_oldest_dead(&mut self, author: DidIndex) -> bool {
         let Some(oldest) = self.dead_rulings.oldest(author) else { return false };
         let row = &self.rulings[oldest];
         self.dead_rulings.remove(author, row.version.rev, oldest);

@@ -169,6 +169,16 @@ fn the_first_claim_owns_the_tag_for_good() {
 }
 
 #[test]
+fn a_claim_counts_though_its_version_does_not() {
+    let mut net = Net::new();
+    net.put(5, "late", CONFIG, "c", config_with("hashtag", json!("#atrarium_00000001")));
+    // One commit may create and delete: of one rev the delete counts, and yet the hashtag was carried first here.
+    net.put(4, "early", CONFIG, "c", config_with("hashtag", json!("#atrarium_00000001")));
+    net.delete(4, "early", CONFIG, "c");
+    assert_eq!(net.feeds(9).into_keys().collect::<Vec<_>>(), [ID]);
+}
+
+#[test]
 fn membership_acts_at_once_and_retroactively() {
     let mut net = Net::new();
     net.post(2, "late", "early");
