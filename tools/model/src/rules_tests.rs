@@ -48,7 +48,10 @@ impl Net {
         net
     }
 
-    fn put(&mut self, minute: i64, who: &str, collection: &str, rkey: &str, record: Value) -> &mut Commit {
+    fn put(&mut self, minute: i64, who: &str, collection: &str, rkey: &str, mut record: Value) -> &mut Commit {
+        if record.is_object() {
+            record["$type"] = json!(collection);
+        }
         self.0.push(Commit {
             witnessed: at(minute),
             did: did(who),
