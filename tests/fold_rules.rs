@@ -215,6 +215,15 @@ fn the_first_claim_owns_the_hashtag_whatever_becomes_of_it() {
     assert_eq!(world.feed(), ["p"], "its re-creation revives it");
 }
 
+/// One commit may create and delete. Of one rev the delete counts, and yet the hashtag was carried here first.
+#[test]
+fn a_claim_counts_though_its_version_does_not() {
+    let mut world = World::default();
+    world.tell([put(BOB, "late", HOUR, config_body(config(ID))), founded(config(ID))]);
+    world.tell([delete(OWNER, "self", 0, Collection::Config)]);
+    assert_eq!(world.feed_at(ID, DAY), None, "nor does the squatter inherit");
+}
+
 #[test]
 fn an_earlier_claim_that_comes_late_takes_the_feed() {
     let mut world = World::default();
