@@ -197,7 +197,10 @@ impl Generator {
         let parent = AtUri::parse(&uri(DIDS[owner], Collection::Config, rkey).to_string()).ok();
         let access = if self.one_in(5) { AccessType::InviteOnly } else { AccessType::Open };
         match place {
-            0 => Config { stage: Stage::Theme, parent, moderators, access, ..config(TAGS[0]) },
+            0 => {
+                let stage = if self.one_in(4) { Stage::Community } else { Stage::Theme };
+                Config { stage, parent, moderators, access, ..config(TAGS[0]) }
+            }
             _ => Config { stage: Stage::Graduated, moderators, access, ..config(TAGS[1]) },
         }
     }
