@@ -136,6 +136,23 @@ pub const DAILY_COUNTS_DAYS: i64 = 400;
 /// Numbers of members whose first reaching is dated.
 pub const MEMBER_THRESHOLDS: [usize; 10] = [1, 10, 50, 100, 500, 1000, 5000, 10_000, 50_000, 100_000];
 
+// --- explaining, where an answer is made by the thread that folds
+
+/// The communities that one explanation goes into; the others are counted, and can be asked for one by one.
+pub const EXPLAIN_COMMUNITIES_MAX: usize = 16;
+/// Actions or acceptances without authority among which the last is looked for: anybody may write any number of them.
+pub const EXPLAIN_RULINGS_MAX: usize = 64;
+/// Memberships of one account among which the one that says most is looked for.
+pub const EXPLAIN_MEMBERSHIPS_MAX: usize = 64;
+/// Characters of an action's reason that are repeated.
+pub const EXPLAIN_REASON_CHARS_MAX: usize = 200;
+/// Questions that wait in the box of the folding thread; one more is refused. A power of two.
+pub const INQUIRIES_MAX: usize = 32;
+/// Questions that are answered after one batch…
+pub const INQUIRIES_PER_BATCH_MAX: usize = 4;
+/// …and for how long, in microseconds, until no other is begun: a batch takes some milliseconds.
+pub const INQUIRY_TURN_MICROS: u64 = 500;
+
 // --- rings, batches, log
 
 /// Frames in the ring from the reader to one worker. A power of two.
@@ -202,6 +219,11 @@ pub const ADMIN_CONNECTIONS_MAX: usize = 64;
 pub const HTTP_BACKLOG: i32 = 1024;
 /// When a connection could not be accepted (no file descriptor is left), the next try waits for this long, in milliseconds.
 pub const HTTP_ACCEPT_PAUSE_MILLIS: u64 = 50;
+/// An explanation is waited for this long, in milliseconds: many times the quarter of a second after which the folding
+/// thread looks into its box even when nothing happens.
+pub const EXPLAIN_TIMEOUT_MILLIS: u64 = 2_000;
+/// Whoever waits for an explanation looks for it this often, in milliseconds.
+pub const EXPLAIN_POLL_MILLIS: u64 = 10;
 /// A clean stop ends within this time, in milliseconds (INTERFACES: 5 s).
 pub const STOP_TIMEOUT_MILLIS: u64 = 4_000;
 
@@ -225,5 +247,9 @@ const _: () = {
     assert!(CLAMP_MICROS < HOST_REWIND_MICROS && CLAMP_SAME_MICROS < V1_REWIND_MICROS);
     assert!(HTTP_HEAD_BYTES_MAX >= 8192, "hyper's least buffer");
     assert!(HTTP_LINGER_MILLIS < STOP_TIMEOUT_MILLIS);
+    assert!(INQUIRIES_MAX.is_power_of_two() && INQUIRIES_PER_BATCH_MAX <= INQUIRIES_MAX);
+    assert!(
+        EXPLAIN_TIMEOUT_MILLIS > 4 * IDLE_BATCH_INTERVAL_MILLIS / 4 && EXPLAIN_TIMEOUT_MILLIS < STOP_TIMEOUT_MILLIS
+    );
     assert!(BATCH_DELAY_MILLIS < IDLE_BATCH_INTERVAL_MILLIS);
 };

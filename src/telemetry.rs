@@ -226,6 +226,8 @@ pub struct Telemetry {
     pub connections_timed_out: Counter,
     /// Interactions that readers' apps have sent.
     pub interactions: Counter,
+    /// Explanations that were not given because too many were asked for.
+    pub explanations_refused: Counter,
 }
 
 /// Classes of HTTP statuses, in the order of the counters.

@@ -127,7 +127,7 @@ fn forget_posts(lineage: &mut Lineage) {
 
 fn compare_explanation(fold: &Fold, post: &str, now: Time, feeds: &BTreeMap<CommunityId, Vec<String>>) {
     let seen_in = |id: &CommunityId| feeds.get(id).is_some_and(|feed| feed.iter().any(|visible| visible == post));
-    let Some(explanation) = fold.explain(&RecordUri::parse(post).expect("valid"), None, now) else {
+    let Ok(explanation) = fold.explain(&RecordUri::parse(post).expect("valid"), None, now) else {
         assert!(!feeds.keys().any(&seen_in), "{post} is visible and unknown");
         return;
     };

@@ -2,7 +2,7 @@
 
 mod fold_support;
 
-use atrarium::community::Fold;
+use atrarium::community::{Fold, Unexplained};
 use atrarium::fact::{
     AccessType, Account, Change, Collection, CommunityId, Config, Cursor, Dialect, Fact, Gap, GapReason, Host, Post,
     Stage, Target, Verb,
@@ -434,9 +434,10 @@ fn explain_names_the_record_that_decides() {
     let json = serde_json::to_value(&explanation).expect("JSON");
     assert_eq!(json["communities"][0]["id"], "a1b2c3d4");
     assert_eq!(json["communities"][0]["rules"][0]["record"], post_uri(ALICE, "p").to_string());
-    assert!(world.fold.explain(&post_uri(ALICE, "unknown"), None, at(DAY)).is_none());
-    let other = world.fold.explain(&post_uri(ALICE, "p"), Some(CommunityId(9)), at(DAY)).expect("known");
-    assert!(!other.communities[0].visible);
+    let unknown = world.fold.explain(&post_uri(ALICE, "unknown"), None, at(DAY)).expect_err("unknown");
+    assert_eq!(unknown.name(), "NotFound");
+    let other = world.fold.explain(&post_uri(ALICE, "p"), Some(CommunityId(9)), at(DAY));
+    assert_eq!(other, Err(Unexplained::UnknownFeed(CommunityId(9))));
 }
 
 #[test]
@@ -464,7 +465,7 @@ fn explain_says_that_a_post_was_deleted() {
     let mut world = world();
     world.tell([delete(ALICE, "p", HOUR, Collection::Post)]);
     let explanation = world.fold.explain(&post_uri(ALICE, "p"), None, at(DAY)).expect("known");
-    assert!(explanation.because.contains("was deleted at 2026-11-01T01:00:00"), "{}", explanation.because);
+    assert!(explanation.because.contains("was deleted on 2026-11-01T01:00:00"), "{}", explanation.because);
 }
 
 #[test]
@@ -494,6 +495,27 @@ fn the_newest_cursor_of_each_host_is_kept_and_gaps_are_counted() {
     assert_eq!(world.fold.cursor().map(|cursor| cursor.value), Some(5));
     assert_eq!(world.fold.latest_witnessed(), Some(at(9)));
     assert_eq!((world.fold.gaps().len(), world.fold.gaps_seen()), (1, 1));
+}
+
+#[test]
+fn a_return_from_desynchronized_is_a_gap_in_whatever_order() {
+    let gone = |hour| account(ALICE, hour * HOUR, false, Some("desynchronized"));
+    let back = |hour| account(ALICE, hour * HOUR, true, None);
+    for (story, gaps) in [
+        (vec![gone(1)], 0),
+        (vec![back(1), gone(2)], 0),
+        (vec![gone(1), back(2)], 1),
+        (vec![back(2), gone(1)], 1),
+        (vec![gone(1), back(2), gone(1), back(2), back(3)], 1),
+        (vec![gone(1), back(2), gone(3), back(4)], 2),
+        (vec![gone(1), account(ALICE, 2 * HOUR, false, Some("takendown"))], 0),
+    ] {
+        let mut world = World::default();
+        world.tell(story.clone());
+        assert_eq!(world.fold.gaps_seen(), gaps, "{story:?}");
+        let is_told = |gap: &Gap| (gap.reason, gap.did.as_ref()) == (GapReason::Desynchronized, Some(&did(ALICE)));
+        assert!(world.fold.gaps().all(is_told), "{story:?}");
+    }
 }
 
 #[test]

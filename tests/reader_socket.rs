@@ -22,7 +22,10 @@ use tungstenite::Message;
 use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tungstenite::protocol::frame::{CloseFrame, Frame};
 
-use reader_bench::{PATIENCE, Server, Setup, close, closes_after, frame, keep, pause, script, send, sends, setup};
+use reader_bench::{
+    PATIENCE, Server, Setup, catch_up, close, closes_after, frame, keep, pause, pings_behind_lumps, script, send,
+    sends, setup,
+};
 
 #[test]
 fn frames_fragments_and_pings_arrive_and_the_ping_is_answered() {
@@ -268,6 +271,12 @@ fn a_full_sink_stops_the_host_and_loses_nothing() {
     }
     assert_eq!(work.new_seqs().len(), FRAMES);
     assert_eq!(work.notes().connected, 1, "time under pressure is no silence of the host");
+}
+
+#[test]
+fn pings_are_answered_while_catching_up() {
+    let server = Server::new(vec![pings_behind_lumps()]);
+    catch_up(&Setup { room: 1, ..setup() }.read(&[&server.url]));
 }
 
 #[test]

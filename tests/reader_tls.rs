@@ -15,7 +15,7 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, SupportedProtocolVersion};
 use tungstenite::Message;
 
-use reader_bench::{Server, Setup, closes_after, keep, script, send, sends, setup};
+use reader_bench::{Server, Setup, catch_up, closes_after, keep, pings_behind_lumps, script, send, sends, setup};
 
 /// An authority, and what it certifies.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -118,6 +118,13 @@ fn a_full_sink_stops_a_host_under_tls_and_loses_nothing() {
         work.until("the room is used", |notes| notes.seqs.len() == room.min(FRAMES as usize));
     }
     assert_eq!(work.new_seqs(), (1..=FRAMES).collect::<Vec<_>>());
+}
+
+#[test]
+fn pings_are_answered_under_tls_while_catching_up() {
+    let authority = Authority::new();
+    let server = Server::tls(&authority.good(), vec![pings_behind_lumps()]);
+    catch_up(&Setup { room: 1, ca: Some(authority.pem()), ..setup() }.read(&[&server.url]));
 }
 
 #[test]

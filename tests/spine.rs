@@ -7,6 +7,9 @@
 
 #[path = "spine/compare.rs"]
 mod compare;
+#[path = "spine/network.rs"]
+#[allow(dead_code, reason = "shared with tests that use TLS")]
+mod network;
 #[path = "spine/process.rs"]
 #[allow(dead_code, reason = "shared with tests that measure")]
 mod process;
@@ -14,39 +17,17 @@ mod process;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use compare::{Feeds, assert_feeds};
+use compare::assert_feeds;
+use network::{Network, Way, serve};
 use process::{Engine, pause, run};
-use simnet::server::{Fault, Server, ServerOptions};
+use simnet::server::{Fault, Pace, Server, ServerOptions};
 use simnet::{Dialect, Options, Reel};
 
 const DIALECTS: [Dialect; 2] = [Dialect::V1, Dialect::V2];
 
-/// A network, and what its feeds must be.
-struct Network {
-    options: Options,
-    feeds: Feeds,
-    /// Stream time of the last frame.
-    last: String,
-}
-
-impl Network {
-    fn new(options: Options) -> Self {
-        let model = simnet::model_of(&options, Dialect::V1);
-        let now = model.latest_witnessed().expect("a network has events");
-        let last = simnet::Network::new(&options).last().expect("events").time.to_string();
-        Self { feeds: model.feeds(now), options, last }
-    }
-
-    fn serve(&self, options: ServerOptions) -> Server {
-        Server::start("127.0.0.1:0", Reel::of_network(&self.options, false, true), options).expect("a free port")
-    }
-}
-
+/// Over `ws://`, as an engine reads it that was told nothing else: v2 is asked for compressed.
 fn url(server: &Server, dialect: Dialect) -> String {
-    match dialect {
-        Dialect::V1 => format!("ws://{}/subscribe", server.address()),
-        Dialect::V2 => format!("ws://{}", server.address()),
-    }
+    Way::new(dialect, false, false).url(server)
 }
 
 fn small(seed: u64) -> Network {
@@ -110,7 +91,7 @@ fn nothing_is_lost_by_kills_in_the_middle() {
     let network = small(13);
     for dialect in DIALECTS {
         // Slow enough that every kill meets a stream that is under way.
-        let server = network.serve(ServerOptions { rate: Some(15_000.0), ..ServerOptions::default() });
+        let server = network.serve(ServerOptions { pace: Pace::PerSecond(15_000.0), ..ServerOptions::default() });
         let home = tempfile::tempdir().expect("a directory");
         let mut rng = fastrand::Rng::with_seed(99);
         for _ in 0..4 {
@@ -208,7 +189,7 @@ fn recorded_frames_are_replayed_and_served_without_a_refusal() {
     let events = simnet::read_files(std::slice::from_ref(&file)).expect("frames");
     for dialect in DIALECTS {
         let reel = Reel::of_events(events.clone(), false, true);
-        let server = Server::start("127.0.0.1:0", reel, ServerOptions::default()).expect("a free port");
+        let server = serve(reel, ServerOptions::default());
         let home = tempfile::tempdir().expect("a directory");
         let engine = Engine::start(home.path(), &[url(&server, dialect)], &[]);
         engine.wait_for(&events.last().expect("152").time.to_string());
@@ -233,7 +214,7 @@ fn ten_seeds_of_two_hundred_thousand_events_with_kills() {
         let network = Network::new(Options { events: 200_000, communities: 200, seed, ..Options::default() });
         let dialect = DIALECTS[usize::from(seed % 2 == 0)];
         let started = Instant::now();
-        let server = network.serve(ServerOptions { rate: Some(100_000.0), ..ServerOptions::default() });
+        let server = network.serve(ServerOptions { pace: Pace::PerSecond(100_000.0), ..ServerOptions::default() });
         let home = tempfile::tempdir().expect("a directory");
         let engine = Engine::start(home.path(), &[url(&server, dialect)], &[]);
         pause(700 + seed * 50);

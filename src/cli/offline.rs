@@ -1,6 +1,6 @@
 //! Commands that read a data directory without a lock, beside a running writer: `feed`, `communities`, `explain`.
 
-use atrarium::community::Fold;
+use atrarium::community::{Explanation, Fold};
 use atrarium::disk::RealDisk;
 use atrarium::engine::recover;
 use atrarium::fact::CommunityId;
@@ -136,25 +136,32 @@ pub fn communities(args: &CommunitiesArgs, file: &File) -> Result<(), Failure> {
 /// `atrarium explain`
 pub fn explain(args: &ExplainArgs, file: &File) -> Result<(), Failure> {
     let (fold, _) = load(&args.data_dir, file)?;
-    let explanation = fold.explain(&args.uri, args.community, now_of(&fold, args.now)).ok_or_else(|| {
-        let gaps = fold.suspicions(&args.uri.did).join(" ");
-        let line =
-            format!("NotFound: {} is not in this log: no post with a hashtag was seen under it. {gaps}", args.uri);
-        Failure::failed(line.trim_end())
-    })?;
+    let explanation = fold
+        .explain(&args.uri, args.community, now_of(&fold, args.now))
+        .map_err(|why| Failure::failed(format!("{}: {why}", why.name())))?;
     if args.json {
         return print_json(&explanation);
     }
-    let mut out = format!("{}\n", explanation.uri);
+    print_bytes(explained(&explanation).as_bytes())
+}
+
+/// An explanation for people: what fails is marked; the sentences name their records.
+fn explained(explanation: &Explanation) -> String {
+    let mut out = format!("{}, at {}\n", explanation.uri, explanation.now);
     for gap in &explanation.gaps {
         out += &format!("note: {gap}\n");
+    }
+    if explanation.communities.is_empty() {
+        out += &format!("in no feed: it carries no hashtag, and no community has judged it. {}\n", explanation.because);
     }
     for community in &explanation.communities {
         out += &format!("{}: {}\n", community.id, if community.visible { "visible" } else { "not visible" });
         for rule in &community.rules {
-            let record = rule.record.as_ref().map(|record| format!(" [{record}]")).unwrap_or_default();
-            out += &format!("  {} {}: {}{record}\n", if rule.holds { "yes" } else { " no" }, rule.rule, rule.because);
+            out += &format!("  {} {}: {}\n", if rule.holds { "yes" } else { " NO" }, rule.rule, rule.because);
         }
     }
-    print_bytes(out.as_bytes())
+    if explanation.left_out > 0 {
+        out += &format!("{} more communities: ask for one with --community ID\n", explanation.left_out);
+    }
+    out
 }

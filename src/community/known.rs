@@ -64,7 +64,9 @@ impl Fold {
         let person = &self.people[did];
         let is_old = person.state.is_some_and(|state| (state.time, !state.active) >= (account.time, !account.active));
         let deletes = !account.active && account.status.as_deref() == Some("deleted");
-        is_old && (!deletes || person.deleted_at.is_some_and(|deleted_at| deleted_at >= account.time))
+        let is_dated =
+            account.status.as_deref() != Some("desynchronized") || person.desynchronized_at >= Some(account.time);
+        is_old && is_dated && (!deletes || person.deleted_at.is_some_and(|deleted_at| deleted_at >= account.time))
     }
 }
 

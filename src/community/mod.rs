@@ -27,7 +27,7 @@
 //! Where to read on: `version` which version counts · `config` claims and configs · `authority` who may moderate ·
 //! `rulings` actions and acceptances · `standing` members · `people` accounts · `posts` posts, eviction ·
 //! `feeds` the rings · `stream` cursors, gaps · `bounds` what is given up where there is too much, `room` and `sweep` how ·
-//! `lineage` what outlives retention · `explain`, `summary` questions of operators.
+//! `lineage` what outlives retention · `explain`, `summary` questions of operators · `inquiry` how other threads ask them.
 #![forbid(unsafe_code)]
 
 mod authority;
@@ -35,6 +35,7 @@ mod bounds;
 mod config;
 mod explain;
 mod feeds;
+pub mod inquiry;
 mod known;
 mod lineage;
 mod names;
@@ -49,7 +50,7 @@ mod sweep;
 mod version;
 
 pub use bounds::Bounds;
-pub use explain::{Explanation, Rule, Verdict};
+pub use explain::{Explanation, Rule, Unexplained, Verdict};
 pub use lineage::{Day, Lineage, Milestone};
 pub use summary::{Stats, Summary};
 
@@ -68,6 +69,7 @@ pub struct Fold {
     memberships: names::Table<names::Key, standing::MembershipRow>,
     rulings: names::Table<rulings::RulingKey, rulings::Ruling>,
     feeds: FxHashMap<CommunityId, feeds::Feed>,
+    judges: explain::Judges,
     stream: stream::Stream,
     /// Nothing here asks them: they are kept for the sieve, over a restart.
     orphans: Orphans,

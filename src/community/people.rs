@@ -2,6 +2,8 @@
 //!
 //! In: account facts. Out: whether an account is active, and which of its records its deletion has ended.
 //!
+//! A return from `desynchronized` is a gap that the fold finds by itself: both ends of it are account facts.
+//!
 //! What always holds: the state is that of the greatest inner time (on a tie inactive wins), and `deleted_at` only
 //! rises, so both are the same in every order of arrival.
 //!
@@ -13,7 +15,7 @@ use rustc_hash::FxHashMap;
 
 use super::Fold;
 use super::names::DidIndex;
-use crate::fact::{Account, Change, CommunityId};
+use crate::fact::{Account, Change, CommunityId, Gap, GapReason};
 use crate::syntax::{Did, Time};
 
 /// What is known of one DID.
@@ -24,6 +26,8 @@ pub(super) struct Person {
     pub state: Option<AccountState>,
     /// The latest moment at which the account was deleted. Records whose rev is not later are ended for good.
     pub deleted_at: Option<Time>,
+    /// The latest moment at which the account was desynchronized: what it wrote meanwhile may be missing.
+    pub desynchronized_at: Option<Time>,
     /// The feeds that hold a post of theirs, or where the view has been told that they are shown.
     pub feeds: Vec<CommunityId>,
     pub tally: Tally,
@@ -48,6 +52,11 @@ impl Person {
     /// Whether the account's records are to be shown.
     pub fn is_active(&self) -> bool {
         self.state.is_none_or(|state| state.active)
+    }
+
+    /// Whether the account was desynchronized once, and is active again.
+    pub fn is_back(&self) -> bool {
+        self.desynchronized_at.zip(self.state).is_some_and(|(before, state)| state.active && state.time > before)
     }
 }
 
@@ -84,7 +93,8 @@ impl People {
         });
         let (did, tally) = (did.clone(), Tally::default());
         self.numbers.insert(did.clone(), number);
-        self.rows[number.0 as usize] = Some(Person { did, state: None, deleted_at: None, feeds: Vec::new(), tally });
+        self.rows[number.0 as usize] =
+            Some(Person { did, state: None, deleted_at: None, desynchronized_at: None, feeds: Vec::new(), tally });
         number
     }
 
@@ -126,18 +136,26 @@ impl Fold {
     pub(super) fn apply_account(&mut self, account: &Account, out: &mut Vec<Change>) {
         let did = self.people.find_or_add(&account.did);
         let person = &mut self.people[did];
-        let was_active = person.is_active();
+        let (was_active, was_back) = (person.is_active(), person.is_back());
         let newer = person.state.is_none_or(|state| (state.time, !state.active) < (account.time, !account.active));
         if newer {
             person.state = Some(AccountState { time: account.time, active: account.active });
         }
+        if account.status.as_deref() == Some("desynchronized") {
+            person.desynchronized_at = person.desynchronized_at.max(Some(account.time));
+        }
+        let is_back = person.is_back();
         let deleted = !account.active && account.status.as_deref() == Some("deleted");
         let ends = deleted && person.deleted_at.is_none_or(|before| before < account.time);
         if ends {
             person.deleted_at = Some(account.time);
         }
-        if person.is_active() != was_active {
-            for id in person.feeds.clone() {
+        if is_back && !was_back {
+            let (witnessed, host, did) = (account.witnessed, account.host.clone(), Some(account.did.clone()));
+            self.stream.gap(&Gap { witnessed, host, did, reason: GapReason::Desynchronized });
+        }
+        if self.people[did].is_active() != was_active {
+            for id in self.people[did].feeds.clone() {
                 self.sync_author(id, did, out);
             }
         }

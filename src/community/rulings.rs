@@ -81,9 +81,9 @@ impl Docket {
         self.latest.is_some() && self.affirms
     }
 
-    /// How many are filed, with authority or without.
-    pub fn len(&self) -> usize {
-        self.filed.len()
+    /// All that are filed, with authority or without, as they came.
+    pub fn filed(&self) -> &[u32] {
+        &self.filed
     }
 
     /// Whether nothing is filed.
@@ -240,6 +240,9 @@ impl Fold {
     fn file(&mut self, number: u32, community: u32, subject: &Subject) {
         let mut docket = std::mem::take(self.docket(community, subject));
         docket.filed.push(number);
+        if let Subject::Post(author, key) = subject {
+            self.judges.note(*author, key, community);
+        }
         let has_authority = self.ruling_authority(number, community).is_some();
         self.set_effect(number, has_authority);
         if has_authority && docket.latest.is_none_or(|latest| self.compare_rulings(latest, number).is_lt()) {
@@ -321,6 +324,7 @@ impl Fold {
                 let post = (*did, key.clone());
                 if posts.get(&post).is_some_and(Docket::is_empty) {
                     posts.remove(&post);
+                    self.judges.forget(*did, key, community);
                 }
             }
             Subject::Block(did) | Subject::Acceptance(did) => self.forget_standing(community, *did),

@@ -50,7 +50,7 @@ pub(super) struct MembershipRow {
 pub(super) struct MembershipBody {
     /// The number of the community, or the URI where it is no config's and means nothing.
     pub community: Result<u32, Box<RecordUri>>,
-    active: bool,
+    pub active: bool,
     joined: Time,
 }
 

@@ -90,5 +90,6 @@ fn place_of(body: &RulingBody) -> Option<&(u32, Subject)> {
 
 fn has_state_to_keep(person: &Person, fresh_from: Option<Time>) -> bool {
     let is_worth = |state: super::people::AccountState| !state.active || Some(state.time) >= fresh_from;
-    person.deleted_at.is_some() || person.state.is_some_and(is_worth)
+    let is_away = person.desynchronized_at.is_some() && !person.is_back();
+    person.deleted_at.is_some() || is_away || person.state.is_some_and(is_worth)
 }

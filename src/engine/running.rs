@@ -10,6 +10,7 @@ use super::status::{Board, resume_now};
 use super::threads::{Ended, Threads, raise_open_files};
 use super::{StartError, recover, seeded};
 use crate::clock::{Clock, Now};
+use crate::community::inquiry::{self, Answerer, Inquirer};
 use crate::disk::{self, RealDisk};
 use crate::ingest::committer::{self, Committer, Folded};
 use crate::ingest::lanes::{self, Lanes, Parcel};
@@ -159,11 +160,13 @@ impl Engine {
         let reader = new_reader(&config, &common, &folded, rings.to_workers, &board)?;
         let stops = Stops { listeners: Stop::new(), reader: reader.stop_handle() };
         let engine = |threads| Self { http_addr, admin_addr, stops: stops.clone(), threads, ends, clock };
-        let started = start_listeners(&mut threads, listeners, &config, &common, view, &board, &stops.listeners)
+        let (inquirer, answerer) = inquiry::inquiries();
+        let readers = (view, inquirer);
+        let started = start_listeners(&mut threads, listeners, &config, &common, readers, &board, &stops.listeners)
             .and_then(|()| start_workers(&mut threads, rings.workers, &common))
             .and_then(|()| {
                 let rings = (rings.to_committer, rings.committer_signal);
-                start_committer(&mut threads, log, folded, rings, &common, board)
+                start_committer(&mut threads, log, folded, rings, &common, board, answerer)
             })
             .and_then(|()| {
                 threads.start("reader", move || {
@@ -277,7 +280,7 @@ fn start_listeners(
     listeners: Listeners,
     config: &Config,
     common: &Common,
-    view: View,
+    (view, inquirer): (View, Inquirer),
     board: &Board,
     stop: &Stop,
 ) -> Result<(), StartError> {
@@ -289,7 +292,8 @@ fn start_listeners(
     let identity =
         identity.resolve(listeners.http_addr().port()).map_err(|error| StartError::Config(error.to_string()))?;
     let (now, clock, telemetry) = (Arc::clone(&common.now), common.clock.clone(), Arc::clone(&common.telemetry));
-    let site = Arc::new(Site::new(view, identity, now, clock.clone(), Arc::clone(&telemetry)));
+    let site = Site::new(view, identity, now, clock.clone(), Arc::clone(&telemetry)).with_inquirer(inquirer);
+    let site = Arc::new(site);
     let admin = Arc::new(Admin::new(Arc::new(board.clone()), clock, telemetry));
     for (at, socket) in listeners.http.into_iter().enumerate() {
         let (site, stop) = (Arc::clone(&site), stop.clone());
@@ -324,6 +328,7 @@ fn start_committer(
     (rings, signal): (Vec<Consumer<Product>>, Arc<Signal>),
     common: &Common,
     board: Board,
+    inquiries: Answerer,
 ) -> Result<(), StartError> {
     let committer = Committer::new(committer::Parts {
         log,
@@ -334,6 +339,7 @@ fn start_committer(
         now: Arc::clone(&common.now),
         telemetry: Arc::clone(&common.telemetry),
         observe: Box::new(move |fold| board.observe(fold)),
+        inquiries,
     });
     threads.start("committer", move || committer.run().map_err(|error| error.to_string()))
 }

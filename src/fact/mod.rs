@@ -140,7 +140,7 @@ pub enum GapReason {
     CursorClamped,
     /// A `#sync` event: the repository was reset.
     Sync,
-    /// The account came back from `desynchronized`.
+    /// The account came back from `desynchronized`. No fact of its own says it: the fold finds it.
     Desynchronized,
     /// The stream broke at the same position again and again, and was taken up behind it.
     Unreadable,

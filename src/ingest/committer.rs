@@ -10,6 +10,8 @@
 //! - the batch's cursor is the least of the last tokens drained from all rings, so it never leads the data;
 //! - a fact is folded, and so seen by readers, only after the sync of its batch has come back;
 //! - a batch without facts (cursor or clock alone) is written at most once a second;
+//! - questions ([`inquiry`](crate::community::inquiry)) are answered between batches, at most
+//!   [`INQUIRIES_PER_BATCH_MAX`] after each and for [`INQUIRY_TURN_MICROS`]: no number of them keeps the stream waiting;
 //! - where the disk is full, nothing is taken from the rings, so the reader stops reading; readers are still served.
 
 use std::sync::Arc;
@@ -19,8 +21,12 @@ use super::lanes::Token;
 use super::worker::Product;
 use crate::clock::{Clock, Now};
 use crate::community::Fold;
+use crate::community::inquiry::Answerer;
 use crate::fact::{Batch, Change, Fact};
-use crate::limits::{BATCH_DELAY_MILLIS, BATCH_FACTS_MAX, IDLE_BATCH_INTERVAL_MILLIS, MINUTE_MICROS};
+use crate::limits::{
+    BATCH_DELAY_MILLIS, BATCH_FACTS_MAX, IDLE_BATCH_INTERVAL_MILLIS, INQUIRIES_PER_BATCH_MAX, INQUIRY_TURN_MICROS,
+    MINUTE_MICROS,
+};
 use crate::log::{Log, LogError};
 use crate::ring::{Consumer, Signal};
 use crate::syntax::Time;
@@ -68,6 +74,8 @@ pub struct Committer {
     now: Arc<Now>,
     telemetry: Arc<Telemetry>,
     pending: Vec<Fact>,
+    /// When the pending records of frames were witnessed: what is measured from there to where readers see it.
+    fresh: Vec<Time>,
     /// Monotonic time of the oldest pending fact's arrival here.
     pending_since: Duration,
     encoded: Vec<u8>,
@@ -77,6 +85,7 @@ pub struct Committer {
     clock_written_at: Duration,
     /// Called after each batch, with what the log and the fold then are.
     observe: Observe,
+    inquiries: Answerer,
 }
 
 /// What is told of each durable batch.
@@ -105,10 +114,13 @@ pub struct Parts {
     pub telemetry: Arc<Telemetry>,
     /// Called after each batch.
     pub observe: Observe,
+    /// What other threads ask of the fold.
+    pub inquiries: Answerer,
 }
 
 const BATCH_DELAY: Duration = Duration::from_millis(BATCH_DELAY_MILLIS);
 const IDLE_INTERVAL: Duration = Duration::from_millis(IDLE_BATCH_INTERVAL_MILLIS);
+const INQUIRY_TURN: Duration = Duration::from_micros(INQUIRY_TURN_MICROS);
 /// How long a full disk is left alone before the batch is tried again.
 const NO_SPACE_WAIT: Duration = Duration::from_secs(1);
 /// How far behind the wall clock a fact may be to count as live in the latency histogram.
@@ -127,12 +139,14 @@ impl Committer {
             now: parts.now,
             telemetry: parts.telemetry,
             pending: Vec::with_capacity(BATCH_FACTS_MAX),
+            fresh: Vec::new(),
             pending_since: Duration::ZERO,
             encoded: Vec::new(),
             token_written: 0,
             idle_written_at: Duration::ZERO,
             clock_written_at: Duration::ZERO,
             observe: parts.observe,
+            inquiries: parts.inquiries,
         };
         committer.report();
         committer
@@ -154,13 +168,29 @@ impl Committer {
             }
             if self.is_due() {
                 self.commit()?;
+                self.answer();
+            } else if self.pending.is_empty() {
+                self.answer();
             }
         }
     }
 
+    /// Answers some of what others ask of the fold, which holds what is durable and nothing else.
+    fn answer(&mut self) {
+        if self.inquiries.is_empty() {
+            return;
+        }
+        let started = self.clock.monotonic();
+        let has_time = || self.clock.monotonic().saturating_sub(started) < INQUIRY_TURN;
+        let now = Time::from_micros(self.now.micros());
+        self.inquiries.answer(&self.folded.fold, now, INQUIRIES_PER_BATCH_MAX, has_time);
+    }
+
     /// Sleeps until there is something to take, or something pending has waited long enough.
     fn wait(&self) {
-        let timeout = if self.pending.is_empty() {
+        let timeout = if self.pending.is_empty() && !self.inquiries.is_empty() {
+            Duration::ZERO
+        } else if self.pending.is_empty() {
             IDLE_INTERVAL / 4
         } else {
             BATCH_DELAY.saturating_sub(self.clock.monotonic().saturating_sub(self.pending_since))
@@ -176,9 +206,15 @@ impl Committer {
         let was_empty = self.pending.is_empty();
         for input in &mut self.inputs {
             let room = BATCH_FACTS_MAX.saturating_sub(self.pending.len());
-            let (pending, token) = (&mut self.pending, &mut input.token);
+            let (pending, fresh, token) = (&mut self.pending, &mut self.fresh, &mut input.token);
             input.ring.drain(room, |product| match product {
-                Product::Fact(fact) => pending.push(*fact),
+                Product::Fact(fact) => {
+                    if let Fact::Record(record) = &*fact {
+                        fresh.push(record.witnessed);
+                    }
+                    pending.push(*fact);
+                }
+                Product::Orphan(fact) => pending.push(*fact),
                 Product::Token(new) => *token = Some(new),
             });
         }
@@ -232,8 +268,11 @@ impl Committer {
             return Ok(());
         }
         self.write()?;
+        let gaps = self.folded.fold.gaps_seen();
         self.folded.apply(&self.pending);
         self.folded.publish();
+        // The fold finds some by itself.
+        self.telemetry.gaps.add(self.folded.fold.gaps_seen() - gaps);
         self.token_written = token.map_or(self.token_written, |token| token.number);
         if clock_due {
             self.clock_written_at = monotonic;
@@ -241,7 +280,7 @@ impl Committer {
         if facts_only == 0 {
             self.idle_written_at = monotonic;
         }
-        self.count(facts_only);
+        self.count();
         self.report();
         self.pending.clear();
         Ok(())
@@ -257,6 +296,7 @@ impl Committer {
                 Err(LogError::NoSpace { .. }) => {
                     tracing::error!("the disk is full: the stream waits, readers are served; make room");
                     self.signal.wait(|| false, NO_SPACE_WAIT);
+                    self.answer();
                 }
                 Err(error) => return Err(error),
             }
@@ -267,16 +307,14 @@ impl Committer {
         Ok(())
     }
 
-    fn count(&self, facts_only: usize) {
-        let wall = Time::from_micros(self.clock.wall_micros());
-        for (at, fact) in self.pending.iter().enumerate() {
+    fn count(&mut self) {
+        for fact in &self.pending {
             self.telemetry.fact(fact.kind());
-            if let Fact::Gap(_) = fact {
-                self.telemetry.gaps.increment();
-            }
-            let Fact::Record(record) = fact else { continue };
-            let latency = wall.micros_since(record.witnessed);
-            if at < facts_only && (0..LIVE_MICROS).contains(&latency) {
+        }
+        let wall = Time::from_micros(self.clock.wall_micros());
+        for witnessed in self.fresh.drain(..) {
+            let latency = wall.micros_since(witnessed);
+            if (0..LIVE_MICROS).contains(&latency) {
                 self.telemetry.visible_latency.record(Duration::from_micros(latency.unsigned_abs()));
             }
         }

@@ -28,6 +28,8 @@ const IDLE: Duration = Duration::from_millis(250);
 pub enum Product {
     /// One fact.
     Fact(Box<Fact>),
+    /// The fact of a delete or update that waited for its create: its own frame is long past.
+    Orphan(Box<Fact>),
     /// Every fact of this worker up to this position has been handed out.
     Token(Token),
 }
@@ -46,7 +48,7 @@ impl Parser {
         Self { records: Records::new(), wall, telemetry }
     }
 
-    /// Appends the facts of one frame to `out`. A frame or record that is refused is counted by its reason, and
+    /// Appends the facts of one frame to `out`, that of the orphan first. A frame or record that is refused is counted by its reason, and
     /// returned so that whoever replays a file can say where it was.
     ///
     /// # Errors
@@ -180,10 +182,15 @@ impl Worker {
             Parcel::Gap(gap) => self.hand_on(Product::Fact(Box::new(Fact::Gap(gap)))),
             Parcel::Orphans(orphans) => self.hand_on(Product::Fact(Box::new(Fact::Orphans(orphans)))),
             Parcel::Frame(Letter { frame, host, orphan }) => {
+                let mut orphan_comes = orphan.is_some();
                 if let Err(refusal) = self.parser.facts(&frame, &host, orphan, facts) {
                     tracing::debug!(reason = refusal.reason.as_str(), detail = %refusal.detail, "refused");
                 }
-                facts.drain(..).try_for_each(|fact| self.hand_on(Product::Fact(Box::new(fact))))
+                facts.drain(..).try_for_each(|fact| {
+                    let product = if orphan_comes { Product::Orphan } else { Product::Fact };
+                    orphan_comes = false;
+                    self.hand_on(product(Box::new(fact)))
+                })
             }
         }
     }

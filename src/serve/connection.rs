@@ -47,6 +47,8 @@ pub(super) enum Reply<H> {
     Now(Answer),
     /// The answer depends on the body, which is read first, up to [`limits::HTTP_BODY_BYTES_MAX`].
     WithBody(fn(&H, &[u8]) -> Answer),
+    /// The answer comes from another thread, within the bound of an exchange. The body is not read.
+    Later(Pin<Box<dyn Future<Output = Answer> + Send>>),
 }
 
 /// Serves one connection to its end. Whether it was cut, though something was owed to the client, is counted.
@@ -122,15 +124,26 @@ impl<H: Handler> Service<Request<Incoming>> for Exchange<H> {
                 self.answered(&answer);
                 Answering::Now(Some(answer))
             }
-            Reply::WithBody(answer) => {
-                let this = Self { handler: Arc::clone(&self.handler), watch: Arc::clone(&self.watch) };
-                Answering::Later(Box::pin(this.read_and_answer(body, answer)))
+            Reply::WithBody(answer) => Answering::Later(Box::pin(self.again().read_and_answer(body, answer))),
+            Reply::Later(answer) => {
+                self.watch.set_unread(!body.is_end_stream());
+                let this = self.again();
+                Answering::Later(Box::pin(async move {
+                    let answer = answer.await;
+                    this.answered(&answer);
+                    answer
+                }))
             }
         }
     }
 }
 
 impl<H: Handler> Exchange<H> {
+    /// The same exchange, for a future that outlives this call.
+    fn again(&self) -> Self {
+        Self { handler: Arc::clone(&self.handler), watch: Arc::clone(&self.watch) }
+    }
+
     async fn read_and_answer(self, body: Incoming, make: fn(&H, &[u8]) -> Answer) -> Answer {
         // Where the length is announced, a body that is too large is refused before any of it is asked for.
         let answer = if body.size_hint().lower() > limits::HTTP_BODY_BYTES_MAX as u64 {

@@ -99,7 +99,9 @@ impl Figures {
         page.counter("atrarium_http_connections_refused", "Connections refused at a bound.", refused)?;
         let cut = told.connections_timed_out.get();
         page.counter("atrarium_http_connections_timed_out", "Connections cut because they took too long.", cut)?;
-        page.counter("atrarium_interactions", "Interactions sent by readers' apps.", told.interactions.get())
+        page.counter("atrarium_interactions", "Interactions sent by readers' apps.", told.interactions.get())?;
+        let refused = told.explanations_refused.get();
+        page.counter("atrarium_explanations_refused", "Explanations not given: too many were asked for.", refused)
     }
 
     fn process(&self, page: &mut Page<'_>) -> fmt::Result {

@@ -8,7 +8,8 @@
 //! In: requests, the view behind [`Feeds`], the engine's figures behind [`AdminSource`] and [`Telemetry`]. Out: answers.
 //! What always holds:
 //! - every wait for a client is bounded ([`Bounds`]); every connection that is cut or refused is counted;
-//! - a request is answered on the thread that read it, without a lock, and never waits for a writer;
+//! - a request is answered on the thread that read it, without a lock, and never waits for a writer; only `explain` asks
+//!   another thread, which never waits for it;
 //! - every refusal of a request is `{"error","message"}`, and the message says what to do.
 //!
 //! Architecture Invariant: no thread is started here. The engine runs [`run_http`] and [`run_admin`] on threads of its
@@ -22,6 +23,7 @@ mod answer;
 mod bind;
 mod connection;
 mod describe;
+mod explain;
 mod identity;
 mod interactions;
 mod metrics;

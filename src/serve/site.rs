@@ -6,6 +6,7 @@
 //! /xrpc/app.bsky.feed.sendInteractions         POST   interactions
 //! /xrpc/_health                                GET    version
 //! /xrpc/…                                             501 MethodNotImplemented
+//! /api/explain                                 GET    why a post is visible, or is not
 //! /.well-known/did.json                        GET    the service's DID document, of a did:web
 //! /                                            GET    what this server is
 //! …                                                   404
@@ -26,6 +27,7 @@ use super::connection::{Handler, Reply};
 use super::describe::Described;
 use super::{Bounds, Feeds, Identity};
 use crate::clock::{Clock, Now};
+use crate::community::inquiry::Inquirer;
 use crate::telemetry::Telemetry;
 
 /// What the HTTP threads share: the feeds, who serves them, and the time.
@@ -38,6 +40,8 @@ pub struct Site<F> {
     pub(super) described: Described,
     /// The publisher DID after one more percent-decoding, see [`Site::is_publisher`].
     pub(super) publisher_decoded: String,
+    /// Whom to ask why; without it that question is answered 503.
+    pub(super) inquirer: Option<Inquirer>,
     bounds: Bounds,
     health: Bytes,
     did_document: Option<Bytes>,
@@ -54,6 +58,7 @@ enum Route {
     Skeleton,
     Describe,
     Interactions,
+    Explain,
 }
 
 impl Route {
@@ -63,6 +68,7 @@ impl Route {
             "/xrpc/app.bsky.feed.describeFeedGenerator" => Self::Describe,
             "/xrpc/app.bsky.feed.sendInteractions" => Self::Interactions,
             "/xrpc/_health" => Self::Health,
+            "/api/explain" => Self::Explain,
             "/.well-known/did.json" => Self::DidDocument,
             "/" => Self::Home,
             _ => return None,
@@ -92,6 +98,7 @@ impl<F: Feeds> Site<F> {
             did_document: identity.did_document().map(Bytes::from),
             health: Bytes::from_static(concat!(r#"{"version":""#, env!("CARGO_PKG_VERSION"), r#""}"#).as_bytes()),
             described: Described::default(),
+            inquirer: None,
             bounds: Bounds::default(),
             feeds,
             identity,
@@ -105,6 +112,12 @@ impl<F: Feeds> Site<F> {
     #[must_use]
     pub fn with_bounds(self, bounds: Bounds) -> Self {
         Self { bounds, ..self }
+    }
+
+    /// With somebody to ask for explanations.
+    #[must_use]
+    pub fn with_inquirer(self, inquirer: Inquirer) -> Self {
+        Self { inquirer: Some(inquirer), ..self }
     }
 
     /// Who this server is.
@@ -125,6 +138,7 @@ impl<F: Feeds> Site<F> {
             Route::Skeleton => self.skeleton(head.uri.query()),
             Route::Describe => self.describe(),
             Route::Interactions => return Reply::WithBody(Self::interactions_for_every_origin),
+            Route::Explain => return self.explain(head.uri.query()),
             Route::Health => answer::json(StatusCode::OK, self.health.clone()),
             Route::DidDocument => self.did_document(),
             Route::Home => self.home(),

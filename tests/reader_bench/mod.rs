@@ -233,6 +233,41 @@ pub fn closes_after(seqs: RangeInclusive<u64>) -> Script {
     })
 }
 
+/// Frames in one lump of [`pings_behind_lumps`], and how many lumps there are.
+pub const LUMP: u64 = 3_000;
+pub const LUMPS: u64 = 20;
+
+/// Sends lumps of frames as fast as it can, a ping behind each, and goes on when the ping is answered.
+pub fn pings_behind_lumps() -> Script {
+    script(move |guest| {
+        let mut socket = guest.accept();
+        for lump in 0..LUMPS {
+            send(&mut socket, lump * LUMP + 1..=(lump + 1) * LUMP);
+            let ping = format!("lump {lump}");
+            socket.send(Message::Ping(ping.clone().into())).expect("the reader reads");
+            match socket.read().expect("the reader answers") {
+                Message::Pong(pong) => assert_eq!(&pong[..], ping.as_bytes()),
+                other => panic!("{other:?}"),
+            }
+        }
+        keep(socket);
+    })
+}
+
+/// Makes room bit by bit, as a sink does that catches up, until every lump has come. More than a lump is never there.
+pub fn catch_up(work: &Work) {
+    for room in (1..=LUMPS * LUMP).step_by(700) {
+        work.room.store(room as usize, Ordering::Relaxed);
+        work.stop.wake();
+        work.until("the room is used", |notes| notes.seqs.len() as u64 >= room);
+    }
+    work.room.store(usize::MAX, Ordering::Relaxed);
+    work.stop.wake();
+    work.until_seq(LUMPS * LUMP);
+    assert_eq!(work.new_seqs().len() as u64, LUMPS * LUMP);
+    assert_eq!(work.notes().connected, 1, "{:?}", work.notes().lost);
+}
+
 pub fn frame(seq: u64) -> String {
     format!("{{\"seq\":{seq}}}")
 }

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use atrarium::clock::{Clock, Now};
+use atrarium::community::inquiry::{Answerer, inquiries};
 use atrarium::fact::{CommunityId, CommunityInfo};
 use atrarium::serve::{
     Admin, AdminSource, Bounds, Feeds, Listeners, RingOccupancy, ServeConfig, Site, SkeletonError, Status, Stop,
@@ -115,6 +116,8 @@ pub struct Server {
     pub telemetry: Arc<Telemetry>,
     pub engine: Arc<FakeEngine>,
     pub feeds: Fake,
+    /// The folding thread's end of the box of questions.
+    pub answerer: Mutex<Answerer>,
     pub stop: Stop,
     threads: Vec<JoinHandle<()>>,
 }
@@ -138,7 +141,8 @@ impl Server {
         let identity = config.resolve(http.port()).expect("a valid configuration");
         let now = Arc::new(Now::new(Clock::manual(NOW_MICROS)));
         let site = Site::new(feeds.clone(), identity, now, clock.clone(), Arc::clone(&telemetry));
-        let site = Arc::new(site.with_bounds(bounds.clone()));
+        let (inquirer, answerer) = inquiries();
+        let site = Arc::new(site.with_bounds(bounds.clone()).with_inquirer(inquirer));
         let engine =
             Arc::new(FakeEngine { telemetry: Arc::clone(&telemetry), clock: clock.clone(), why_not: Mutex::default() });
         let operator = Admin::new(Arc::clone(&engine) as Arc<dyn AdminSource>, clock, Arc::clone(&telemetry));
@@ -151,7 +155,8 @@ impl Server {
         }
         let button = stop.clone();
         running.push(std::thread::spawn(move || run_admin(listeners.admin, operator, &button).expect("a runtime")));
-        Self { http, admin, telemetry, engine, feeds, stop, threads: running }
+        let answerer = Mutex::new(answerer);
+        Self { http, admin, telemetry, engine, feeds, answerer, stop, threads: running }
     }
 
     /// Asks for a path of the HTTP listener on a connection of its own.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use atrarium::syntax::Time;
 use clap::{Args, Parser, Subcommand};
-use simnet::server::{Fault, Server, ServerOptions, Timeline};
+use simnet::server::{Fault, Pace, Server, ServerOptions, Timeline};
 use simnet::{Authority, Dialect, Dictionary, EPOCH, Network, Options, Reel};
 
 /// A seeded network of communities, told as Jetstream v1 and v2 tell it, with known feeds. The same options give the
@@ -120,9 +120,10 @@ struct ServeArgs {
     #[arg(long, num_args = 1..)]
     file: Vec<PathBuf>,
     /// Frames a second, on one timeline for all that begins with the first connection: a client without a cursor starts
-    /// at what is emitted next. `max`: everything is history at once, and a client without a cursor gets all of it
+    /// at what is emitted next. `max`: everything is history at once, and a client without a cursor gets all of it.
+    /// `live`: each frame at its stream time, by the wall clock (`--epoch now`, `--density N`)
     #[arg(long, default_value = "max", value_parser = parse_rate)]
-    rate: Rate,
+    rate: Pace,
     /// Goes on for ever: the same network again, moved in time (revs, record keys and dates too), with further sequence
     /// numbers. Of files only stream time, revs and numbers move
     #[arg(long)]
@@ -160,15 +161,12 @@ struct ServeArgs {
 /// How many feeds that differ are named.
 const DIFFERENCES_TOLD: usize = 20;
 
-/// Frames a second; `None` is `max`.
-#[derive(Clone, Copy)]
-struct Rate(Option<f64>);
-
-fn parse_rate(text: &str) -> Result<Rate, String> {
+fn parse_rate(text: &str) -> Result<Pace, String> {
     match text.parse::<f64>() {
-        _ if text == "max" => Ok(Rate(None)),
-        Ok(rate) if rate > 0.0 && rate.is_finite() => Ok(Rate(Some(rate))),
-        _ => Err("write a number of frames a second, or max".into()),
+        _ if text == "max" => Ok(Pace::Max),
+        _ if text == "live" => Ok(Pace::Live),
+        Ok(rate) if rate > 0.0 && rate.is_finite() => Ok(Pace::PerSecond(rate)),
+        _ => Err("write a number of frames a second, max, or live".into()),
     }
 }
 
@@ -306,7 +304,7 @@ fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let dictionary_v1 = read(&args.dictionary_v1).map_err(|error| Failure::Failed(error.to_string()))?;
     let tls = args.tls.then(|| authority(args)).transpose()?;
     let options = ServerOptions {
-        rate: args.rate.0,
+        pace: args.rate,
         drop_after: args.drop_after,
         faults,
         dictionary_v1: dictionary_v1.or_else(|| dictionary_v2.clone()),

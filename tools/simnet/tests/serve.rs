@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use common::*;
-use simnet::server::{Server, ServerOptions};
+use simnet::server::{Pace, Server, ServerOptions};
 use simnet::{Dialect, Dictionary, Reel, read_files};
 use tungstenite::stream::MaybeTlsStream;
 use tungstenite::{Error, Message};
@@ -125,7 +125,7 @@ fn after_the_last_event_pings_are_answered() {
 
 #[test]
 fn at_a_rate_all_share_one_timeline() {
-    let server = server(ServerOptions { rate: Some(2_000.0), ..ServerOptions::default() });
+    let server = server(ServerOptions { pace: Pace::PerSecond(2_000.0), ..ServerOptions::default() });
     let expected = lines(Dialect::V2);
     let mut early = connect(&url(&server, Dialect::V2, ""));
     assert_eq!(texts(&mut early, 400), expected[..400]);
@@ -207,7 +207,7 @@ fn compressed_messages_are_the_plain_ones() {
 
 #[test]
 fn another_host_goes_on_where_the_first_one_was_by_time() {
-    let timeline = ServerOptions { rate: Some(1e9), ..ServerOptions::default() };
+    let timeline = ServerOptions { pace: Pace::PerSecond(1e9), ..ServerOptions::default() };
     let start = |reel| Server::start("127.0.0.1:0", reel, timeline.clone()).expect("a free port");
     let first = start(Reel::of_network(&network(), false, true));
     let second = start(Reel::of_network(&network(), false, true).of_another_host());

@@ -9,11 +9,13 @@
 //! ```
 //!
 //! The timeline:
-//! - `rate: None` (`max`): everything is history at once. A client without a cursor gets it from the first event on (there
+//! - [`Pace::Max`]: everything is history at once. A client without a cursor gets it from the first event on (there
 //!   is no "now" to start from), each client on its own.
-//! - `rate: Some(n)`: the stream begins with the first connection and then emits n frames a second, for everybody. A client
+//! - [`Pace::PerSecond`]: the stream begins with the first connection and then emits n frames a second, for everybody. A client
 //!   without a cursor starts at what is emitted next; one with a cursor gets what has been emitted since as fast as it
 //!   takes it.
+//!
+//! - [`Pace::Live`]: each frame is emitted when the wall clock reaches its stream time, as a network of people does it.
 //!
 //! After the last event a connection stays open and answers pings; with a reel that repeats there is no last event.
 
@@ -48,8 +50,8 @@ use presses::Presses;
 /// How a server behaves.
 #[derive(Clone, Debug, Default)]
 pub struct ServerOptions {
-    /// Frames a second, on one timeline that begins with the first connection; `None` is as fast as each client takes.
-    pub rate: Option<f64>,
+    /// When frames are emitted.
+    pub pace: Pace,
     /// Each connection is closed after this many frames.
     pub drop_after: Option<u64>,
     /// Faults, each of which happens on its first few connections.
@@ -62,6 +64,18 @@ pub struct ServerOptions {
     pub tls: Option<Arc<Authority>>,
     /// When the stream begins: hosts of one network share it.
     pub timeline: Timeline,
+}
+
+/// When frames are emitted.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Pace {
+    /// All at once: as fast as each client takes them.
+    #[default]
+    Max,
+    /// So many a second, on one timeline that begins with the first connection.
+    PerSecond(f64),
+    /// Each at its stream time, by the wall clock.
+    Live,
 }
 
 /// When a stream has begun: with the first connection to any of the hosts whose options hold a clone of it.
@@ -77,7 +91,7 @@ pub struct Server {
 
 /// What all connections share.
 struct Shared {
-    reel: Reel,
+    reel: Arc<Reel>,
     options: ServerOptions,
     faults: FaultBook,
     presses: Presses,
@@ -89,15 +103,15 @@ struct Shared {
 }
 
 impl Server {
-    /// Listens, and serves in threads of its own.
+    /// Listens, and serves in threads of its own. Several hosts can share a reel.
     ///
     /// # Errors
     /// The address cannot be bound.
-    pub fn start(listen: impl ToSocketAddrs, reel: Reel, options: ServerOptions) -> io::Result<Self> {
+    pub fn start(listen: impl ToSocketAddrs, reel: impl Into<Arc<Reel>>, options: ServerOptions) -> io::Result<Self> {
         let listener = TcpListener::bind(listen)?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
-            reel,
+            reel: reel.into(),
             faults: FaultBook::new(&options.faults),
             tls: options.tls.as_ref().map(|authority| authority.config()),
             presses: Presses::new(options.dictionary_v1.clone(), options.dictionary_v2.clone()),
@@ -180,9 +194,10 @@ impl Shared {
 
     /// How many frames have been emitted: the stream's end for now.
     fn head(&self) -> u64 {
-        match self.options.rate {
-            None => self.reel.total(),
-            Some(rate) => {
+        match self.options.pace {
+            Pace::Max => self.reel.total(),
+            Pace::Live => self.reel.at_time(machine::wall_micros().saturating_add(1)).min(self.reel.total()),
+            Pace::PerSecond(rate) => {
                 let elapsed = self.options.timeline.0.get_or_init(machine::now).elapsed().as_secs_f64();
                 ((elapsed * rate) as u64).min(self.reel.total())
             }
@@ -191,7 +206,7 @@ impl Shared {
 
     /// Where a client without a cursor starts.
     fn live(&self) -> u64 {
-        if self.options.rate.is_none() { 0 } else { self.head() }
+        if self.options.pace == Pace::Max { 0 } else { self.head() }
     }
 }
 

@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 
 mod mischief;
 
-use super::Shared;
 use super::client::{self, Said};
 use super::faults::Fault;
 use super::link::Link;
 use super::query::{Cursor, Filter, Request, Sieve};
+use super::{Pace, Shared};
 use crate::event::Dialect;
 use crate::machine;
 use crate::press::{Press, Squeezer};
@@ -176,7 +176,7 @@ impl<'a> Session<'a> {
             if self.next < head {
                 self.send_until(head)?;
             } else {
-                let patience = if self.shared.options.rate.is_some() { 1 } else { 50 };
+                let patience = if self.shared.options.pace == Pace::Max { 50 } else { 1 };
                 self.rest(said, Duration::from_millis(patience))?;
             }
         }
