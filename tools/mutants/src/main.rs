@@ -51,8 +51,8 @@ fn run(arguments: &[String]) -> Result<bool, String> {
     }
     let chosen =
         |fault: &&Fault| arguments.is_empty() || arguments.iter().any(|word| fault.name.contains(word.as_str()));
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| top().join("target"), PathBuf::from);
-    let tree = target.join("mutants");
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| top().join("target"), PathBuf::from).join("mutants");
+    let tree = target.join("tree");
     copy_tree(&top(), &tree).map_err(|error| format!("cannot copy the tree to {}: {error}", tree.display()))?;
     let mut all_caught = true;
     for fault in faults.iter().filter(chosen) {
@@ -139,8 +139,8 @@ fn cargo_test(fault: &Fault, tree: &Path, target: &Path, only_build: bool) -> Re
     if only_build {
         command.arg("--no-run");
     }
-    // What the program depends on is built once, in the same place. With the suite's own number of histories all faults
-    // would take an hour.
+    // Never in the program's own target directory: cargo names what it builds of both trees alike, and one would be taken for
+    // the other. With the suite's own number of histories all faults would take an hour.
     command.env("CARGO_TARGET_DIR", target).env("RUST_BACKTRACE", "0");
     command.env("FOLD_HISTORIES", env::var("FOLD_HISTORIES").unwrap_or_else(|_| "400".to_owned()));
     command.output().map_err(|error| format!("cargo does not start: {error}"))
