@@ -103,6 +103,38 @@ pub const SEEN_MAX: usize = 1 << 24;
 
 /// The last gaps that are kept for `/status`; all are counted.
 pub const GAPS_KEPT_MAX: usize = 256;
+/// Posts of one author in one community within the 7 days, shown or waiting; the newest are kept. Six an hour, day and
+/// night: only a machine writes more.
+pub const POSTS_PER_AUTHOR_MAX: usize = 1000;
+/// Places of posts that wait, over all hashtags; one with two hashtags counts twice. About 270 bytes each, 135 MB.
+pub const WAITING_MAX: usize = 500_000;
+/// Posts that are kept for their rev alone. About 200 bytes each, 100 MB.
+pub const TOMBSTONES_MAX: usize = 500_000;
+/// Where waiting posts or tombstones go beyond their bound, this part of it is made free at once, so that the cost of
+/// looking for what to give up is shared by many posts.
+pub const ROOM_PART: usize = 8;
+/// Membership records of one DID, deleted ones included; at the bound the oldest deleted one makes room. About 300 bytes
+/// each, 600 kB. Also the communities that a DID has ever joined, as statistics know them.
+pub const MEMBERSHIPS_PER_DID_MAX: usize = 2000;
+/// Config records of one DID. About 1 kB for each version.
+pub const CONFIGS_PER_DID_MAX: usize = 100;
+/// Versions of one config, of which tenures are told: twice a week for ten years.
+pub const CONFIG_VERSIONS_MAX: usize = 1000;
+/// Hashtags that all configs of one DID have ever claimed. A claim is never released, so a config that changes its
+/// hashtag with every version would take a new one each time.
+pub const CLAIMS_PER_DID_MAX: usize = 500;
+/// Claims that are kept of one hashtag: the earliest, so that its owner is always among them.
+pub const CLAIMS_PER_HASHTAG_MAX: usize = 1000;
+/// Actions and acceptances of one DID without effect: their author had no authority when they were made, or they are
+/// deleted, or they mean nothing. At the bound the oldest deleted one makes room. About 300 bytes each, 600 kB.
+pub const IDLE_RULINGS_PER_DID_MAX: usize = 2000;
+/// From this number of DIDs and configs on the fold looks for names that nothing needs any more, each time that there are
+/// twice as many as it then kept.
+pub const NAMES_SWEEP_MIN: usize = 1 << 14;
+/// Days of which a community's posts and joins are counted one by one.
+pub const DAILY_COUNTS_DAYS: i64 = 400;
+/// Numbers of members whose first reaching is dated.
+pub const MEMBER_THRESHOLDS: [usize; 10] = [1, 10, 50, 100, 500, 1000, 5000, 10_000, 50_000, 100_000];
 
 // --- explaining, where an answer is made by the thread that folds
 
@@ -212,6 +244,9 @@ const _: () = {
     assert!(LOG_RECORD_BYTES_MAX > FRAME_BYTES_MAX, "the facts of any frame must fit into one record");
     assert!(SEGMENT_BYTES as usize >= LOG_RECORD_BYTES_MAX);
     assert!(HOST_REWIND_MICROS < DISPLACEMENT_MICROS);
+    assert!(POSTS_PER_AUTHOR_MAX < WAITING_MAX / ROOM_PART, "one author must not fill what is made free at once");
+    assert!(CONFIG_VERSIONS_MAX >= 2, "a version in force and the one before it");
+    assert!(CONFIGS_PER_DID_MAX <= CLAIMS_PER_DID_MAX, "each config needs a claim to be served");
     assert!(CLAMP_MICROS < HOST_REWIND_MICROS && CLAMP_SAME_MICROS < V1_REWIND_MICROS);
     assert!(HTTP_HEAD_BYTES_MAX >= 8192, "hyper's least buffer");
     assert!(HTTP_LINGER_MILLIS < STOP_TIMEOUT_MILLIS);

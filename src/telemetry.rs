@@ -84,14 +84,14 @@ impl Histogram {
     }
 }
 
-/// Declares [`Reason`] with its names and the list of all of them.
-macro_rules! reasons {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal,)+) => {
-        /// Why a frame, or the record in it, was refused.
+/// Declares an enum of labels with their names and the list of all of them.
+macro_rules! labels {
+    ($(#[$of:meta])* $label:ident: $($(#[$doc:meta])* $variant:ident = $name:literal,)+) => {
+        $(#[$of])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum Reason { $($(#[$doc])* $variant,)+ }
+        pub enum $label { $($(#[$doc])* $variant,)+ }
 
-        impl Reason {
+        impl $label {
             /// All of them.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
@@ -103,7 +103,9 @@ macro_rules! reasons {
     };
 }
 
-reasons! {
+labels! {
+    /// Why a frame, or the record in it, was refused.
+    Reason:
     /// Not JSON, or not an object.
     Garbage = "garbage",
     /// Larger than [`FRAME_BYTES_MAX`](crate::limits::FRAME_BYTES_MAX).
@@ -132,6 +134,34 @@ reasons! {
     Target = "target",
     /// The host sent an error frame.
     ErrorFrame = "error_frame",
+}
+
+labels! {
+    /// Which bound of the fold was reached, so that something was given up or not taken. Each is a figure of
+    /// [`limits`](crate::limits), section fold.
+    Bound:
+    /// Posts of one author in one community.
+    PostsPerAuthor = "posts_per_author",
+    /// Places of posts that wait, where no config has claimed the hashtag.
+    WaitingUnclaimed = "waiting_unclaimed",
+    /// Places of posts that wait, in a community.
+    WaitingClaimed = "waiting_claimed",
+    /// Posts that are kept for their rev alone.
+    Tombstones = "tombstones",
+    /// Membership records of one DID.
+    Memberships = "memberships",
+    /// Communities that one DID has ever joined, as statistics know them.
+    Joins = "joins",
+    /// Configs of one DID.
+    Configs = "configs",
+    /// Versions of one config.
+    ConfigVersions = "config_versions",
+    /// Hashtags claimed by one DID.
+    Claims = "claims",
+    /// Configs that claim one hashtag.
+    Contested = "contested",
+    /// Actions and acceptances of one DID that have no effect.
+    IdleRulings = "idle_rulings",
 }
 
 /// All counters of the process.
@@ -168,6 +198,12 @@ pub struct Telemetry {
     pub posts: Gauge,
     /// Communities served.
     pub communities: Gauge,
+    /// Places of posts that wait outside the view.
+    pub posts_waiting: Gauge,
+    /// Posts that are kept for their rev alone.
+    pub post_tombstones: Gauge,
+    /// How often each [`Bound`] was reached since the log began, as the fold counts it.
+    bounds_reached: [Gauge; Bound::ALL.len()],
     /// The last LSN written.
     pub last_lsn: Gauge,
     /// The last LSN known to be on disk.
@@ -215,6 +251,16 @@ impl Telemetry {
     /// Every reason that was met, with its count.
     pub fn refusals(&self) -> impl Iterator<Item = (Reason, u64)> + '_ {
         Reason::ALL.iter().map(|&reason| (reason, self.refused(reason))).filter(|&(_, count)| count > 0)
+    }
+
+    /// Says how often a bound was reached since the log began.
+    pub fn set_bound_reached(&self, bound: Bound, count: u64) {
+        self.bounds_reached[bound as usize].set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Every bound, with how often it was reached.
+    pub fn bounds_reached(&self) -> impl Iterator<Item = (Bound, u64)> + '_ {
+        Bound::ALL.iter().map(|&bound| (bound, self.bounds_reached[bound as usize].get().unsigned_abs()))
     }
 
     /// Counts a durable fact of a kind that [`FACT_KINDS`] lists.

@@ -8,20 +8,23 @@
 //! - a claim's date only falls, and a claim is never released, so the owner of a hashtag is the same in every order;
 //! - a feed is open exactly while the winning version of its owner's config is a put that carries its hashtag.
 //!
-//! Bounds (later): configs per DID, through [`Table::of`](super::names::Table::of); versions per config.
+//! Configs and claims of one DID, versions of one config, and claims of one hashtag are bounded (`bounds`).
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Fold;
+use super::lineage::Past;
 use super::names::{DidIndex, Key};
 use super::rulings::{Docket, Subject};
 use super::standing::Standing;
 use super::version::Version;
 use crate::fact::{Body, Change, Collection, CommunityId, CommunityInfo, Config, Record, Stage};
 use crate::syntax::{AtUri, Nsid, RecordUri, Tid, Time};
+use crate::telemetry::Bound;
 
 /// One community: whatever any record says of one config's URI, known or not.
 #[derive(Debug)]
@@ -41,6 +44,8 @@ pub(super) struct Community {
     pub open: Option<CommunityId>,
     /// What the view was told to keep out of that feed.
     pub excluded: FxHashSet<Subject>,
+    /// What is told of it beyond retention.
+    pub past: Past,
 }
 
 /// What a version of a config says.
@@ -62,7 +67,29 @@ impl Community {
             posts: FxHashMap::default(),
             open: None,
             excluded: FxHashSet::default(),
+            past: Past::default(),
         }
+    }
+
+    /// Whether some version of the config is known.
+    pub fn is_known(&self) -> bool {
+        !self.versions.is_empty()
+    }
+
+    /// The communities that any version names as the parent.
+    pub fn parents(&self) -> impl Iterator<Item = u32> {
+        self.versions.values().filter_map(|version| version.body.as_ref()?.parent)
+    }
+
+    /// The version to give up where there are too many: one that gives the same authority as the one before it, in the
+    /// order of revs and of the times they were made, and is not the winning one; else the oldest.
+    fn spare_version(&self) -> Option<Tid> {
+        let winning = self.winning()?.rev;
+        let mut pairs = self.versions.values().zip(self.versions.values().skip(1));
+        let idle = pairs.find(|(before, version)| {
+            version.rev != winning && before.made() <= version.made() && before.gives_same_authority(version)
+        });
+        idle.map(|(_, version)| version.rev).or_else(|| self.versions.keys().next().copied())
     }
 
     /// The version of a rev.
@@ -85,6 +112,18 @@ impl Community {
     /// Whether a moderator has hidden the post here.
     pub fn hides(&self, post: &(DidIndex, Key)) -> bool {
         self.posts.get(post).is_some_and(Docket::affirms)
+    }
+}
+
+impl Version<ConfigBody> {
+    fn gives_same_authority(&self, other: &Self) -> bool {
+        match (&self.body, &other.body) {
+            (None, None) => true,
+            (Some(a), Some(b)) => {
+                (a.config.stage, &a.config.moderators, a.parent) == (b.config.stage, &b.config.moderators, b.parent)
+            }
+            _ => false,
+        }
     }
 }
 
@@ -130,6 +169,15 @@ impl Fold {
         let community = self.communities.find_or_add(owner, &key, || Community::new(owner, key.clone()));
         let body = config.map(|config| self.config_body(community, config));
         let version = Version::new(record, body);
+        if !self.communities[community].is_known() {
+            if (self.people[owner].tally.configs as usize) >= self.bounds.configs_per_did {
+                return self.reached.count(Bound::Configs);
+            }
+            self.people[owner].tally.configs += 1;
+        }
+        if config.is_some() {
+            self.communities[community].past.found(version.made());
+        }
 
         let versions = &mut self.communities[community].versions;
         let news = match versions.get(&version.rev) {
@@ -139,10 +187,25 @@ impl Fold {
         let changed = news.is_some();
         if let Some(version) = news {
             versions.insert(version.rev, version);
+            self.bound_versions(community);
         }
         let claimed = config.is_some_and(|config| self.claim(config.id, community, record.witnessed, out));
         if changed || claimed {
             self.config_changed(community, out);
+        }
+    }
+
+    /// Gives up versions where there are too many.
+    fn bound_versions(&mut self, community: u32) {
+        while self.communities[community].versions.len() > self.bounds.config_versions {
+            let Some(rev) = self.communities[community].spare_version() else { return };
+            self.reached.count(Bound::ConfigVersions);
+            let given_up = self.communities[community].versions.remove(&rev);
+            let parent = given_up.and_then(|version| version.body?.parent);
+            if let Some(parent) = parent.filter(|&parent| !self.communities[community].parents().any(|it| it == parent))
+            {
+                self.communities[parent].themes.remove(&community);
+            }
         }
     }
 
@@ -159,20 +222,47 @@ impl Fold {
     /// closed. Says whether the owner changed.
     fn claim(&mut self, id: CommunityId, community: u32, date: Time, out: &mut Vec<Change>) -> bool {
         let claims = &mut self.feeds.entry(id).or_default().claims;
+        let owner = self.communities[community].owner;
         match claims.iter_mut().find(|(_, claimant)| *claimant == community) {
             Some((known, _)) if *known <= date => return false,
             Some((known, _)) => *known = date,
-            None => claims.push((date, community)),
+            None if (self.people[owner].tally.claims as usize) >= self.bounds.claims_per_did => {
+                self.reached.count(Bound::Claims);
+                self.forget_author(id, owner);
+                return false;
+            }
+            None => {
+                claims.push((date, community));
+                self.people[owner].tally.claims += 1;
+                self.bound_claims(id);
+            }
         }
-        let least = self.feeds[&id].claims.iter().min_by(|(date_a, a), (date_b, b)| {
-            date_a.cmp(date_b).then_with(|| self.community_uri(*a).cmp(&self.community_uri(*b)))
-        });
+        let least = self.feeds[&id].claims.iter().min_by(|a, b| self.compare_claims(a, b));
         let owner = least.map(|&(_, claimant)| claimant);
         let before = std::mem::replace(&mut self.feeds.entry(id).or_default().owner, owner);
         if let Some(before) = before.filter(|_| before != owner) {
             self.sync_served(before, out);
         }
         before != owner
+    }
+
+    /// Gives up the latest claim of a hashtag where there are too many.
+    fn bound_claims(&mut self, id: CommunityId) {
+        let claims = &self.feeds[&id].claims;
+        if claims.len() <= self.bounds.claims_per_hashtag {
+            return;
+        }
+        let latest = (0..claims.len()).max_by(|&a, &b| self.compare_claims(&claims[a], &claims[b]));
+        let Some(latest) = latest else { return };
+        self.reached.count(Bound::Contested);
+        let (_, claimant) = self.feeds.entry(id).or_default().claims.swap_remove(latest);
+        let owner = self.communities[claimant].owner;
+        self.people[owner].tally.claims -= 1;
+    }
+
+    /// By date, then AT-URI.
+    fn compare_claims(&self, (date_a, a): &(Time, u32), (date_b, b): &(Time, u32)) -> Ordering {
+        date_a.cmp(date_b).then_with(|| self.community_uri(*a).cmp(&self.community_uri(*b)))
     }
 
     /// Judges everything again that a config decides, for the community and for the themes that name it.

@@ -9,12 +9,13 @@
 //! ```
 //!
 //! What always holds:
-//! - each held post stands once in its author's list of each feed whose hashtag it carries;
+//! - each held post stands once in its author's list of each feed whose hashtag it carries, where it was not given up;
 //! - while the feed is closed, nobody is shown and nothing is in the ring;
 //! - while it is open, an author is shown exactly while they are a member with an active account, and a post enters the
 //!   ring as soon as its author is shown. It stays when the author is shown no more; what comes then waits.
 //!
-//! Bounds (later): the posts of one author are `Author::posts`; a feed without claims holds only waiting posts.
+//! The posts of one author here are bounded, and so are those that wait in all feeds together (`room`). A post that was
+//! given up in one feed has no position there.
 
 use std::sync::Arc;
 
@@ -52,7 +53,7 @@ pub(super) struct Author {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     pub id: CommunityId,
-    /// Index in [`Author::posts`]; [`Place::NOWHERE`] while the post is not held.
+    /// Index in [`Author::posts`]; [`Place::NOWHERE`] while the post is not held, or was given up here.
     pub position: u32,
     /// What the view was told last; meaningless while the post is not in the ring.
     pub hidden: bool,
@@ -60,6 +61,10 @@ pub(super) struct Place {
 
 impl Place {
     pub const NOWHERE: u32 = u32::MAX;
+
+    pub fn is_in_ring_of(&self, author: &Author) -> bool {
+        (self.position as usize) < author.in_ring
+    }
 }
 
 impl Feed {
@@ -187,7 +192,7 @@ impl Fold {
     /// Whether a held post is in the ring of a feed.
     pub(super) fn is_in_ring(&self, post: u32, place: &Place) -> bool {
         let author = self.feeds.get(&place.id).and_then(|feed| feed.authors.get(&self.posts[post].author));
-        author.is_some_and(|author| (place.position as usize) < author.in_ring)
+        author.is_some_and(|author| place.is_in_ring_of(author))
     }
 
     /// Puts a post at the end of its author's list: it waits.
@@ -204,6 +209,9 @@ impl Fold {
 
     /// Takes a post out of its author's list. Says whether it was in the ring.
     pub(super) fn leave(&mut self, did: DidIndex, place: Place) -> bool {
+        if place.position == Place::NOWHERE {
+            return false;
+        }
         let id = place.id;
         let author = self.feeds.get_mut(&id).and_then(|feed| feed.authors.get_mut(&did));
         let author = author.expect("invariant: a held post stands in the lists of its places");
@@ -229,7 +237,7 @@ impl Fold {
     }
 
     /// Forgets an author of whom nothing is held and nothing was told, and a feed that is nothing to anybody.
-    fn forget_author(&mut self, id: CommunityId, did: DidIndex) {
+    pub(super) fn forget_author(&mut self, id: CommunityId, did: DidIndex) {
         let Some(feed) = self.feeds.get_mut(&id) else { return };
         if feed.authors.get(&did).is_some_and(|author| author.posts.is_empty() && !author.shown) {
             feed.authors.remove(&did);

@@ -27,30 +27,34 @@
 //!
 //! Where to read on: `version` which version counts · `config` claims and configs · `authority` who may moderate ·
 //! `rulings` actions and acceptances · `standing` members · `people` accounts · `posts` posts, eviction ·
-//! `feeds` the rings · `sharing` what communities show of others · `stream` cursors, gaps · `explain`, `summary` questions
-//! of operators · `inquiry` how other threads ask them.
-//!
-//! Not here yet: the bounds of DESIGN §3 (each file says where they belong), and what lineage and statistics keep
-//! beyond retention (first post, first join, daily counts).
+//! `feeds` the rings · `sharing` what communities show of others · `stream` cursors, gaps · `bounds` what is given up where
+//! there is too much, `room` and `sweep` how · `lineage` what outlives retention · `explain`, `summary` questions of
+//! operators · `inquiry` how other threads ask them.
 #![forbid(unsafe_code)]
 
 mod authority;
+mod bounds;
 mod config;
 mod explain;
 mod feeds;
 pub mod inquiry;
 mod known;
+mod lineage;
 mod names;
 mod people;
 mod posts;
+mod room;
 mod rulings;
 mod sharing;
 mod standing;
 mod stream;
 mod summary;
+mod sweep;
 mod version;
 
+pub use bounds::Bounds;
 pub use explain::{Explanation, Rule, Unexplained, Verdict};
+pub use lineage::{Day, Lineage, Milestone};
 pub use summary::{Stats, Summary};
 
 use rustc_hash::FxHashMap;
@@ -73,12 +77,24 @@ pub struct Fold {
     /// Nothing here asks them: they are kept for the sieve, over a restart.
     orphans: Orphans,
     counts: summary::Counts,
+    /// Memberships and rulings that say nothing any more.
+    dead_memberships: names::Dead,
+    dead_rulings: names::Dead,
+    bounds: Bounds,
+    reached: bounds::Reached,
+    /// How many names there must be for the next sweep.
+    sweep_at: usize,
 }
 
 impl Fold {
     /// The fold of an empty log.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The fold of an empty log that holds no more than `bounds`. Two folds agree only where their bounds do.
+    pub fn with_bounds(bounds: Bounds) -> Self {
+        Self { bounds, ..Self::default() }
     }
 
     /// Folds one fact, and appends to `out` exactly what it changes for readers; often nothing.
@@ -108,6 +124,7 @@ impl Fold {
                 }
             }
         }
+        self.make_room();
     }
 
     /// Deletes and untagged updates of posts that nobody knew, of the last 2 hours of the stream, in the order they came.

@@ -6,12 +6,12 @@
 //! them. Whatever needs an order takes the text ([`Key::compare_text`], `compare_repositories`).
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Index, IndexMut};
 
 use crate::syntax::{RecordKey, Tid};
 
-/// The number of a DID. Never reused.
+/// The number of a DID. It is given to another one only after nothing names it any more (`sweep`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct DidIndex(pub u32);
 
@@ -59,16 +59,19 @@ impl Key {
     }
 }
 
-/// Records that are never forgotten, found by repository and key, named by a dense number.
+/// Records, found by repository and key, named by a dense number. Numbers are used again.
 #[derive(Debug)]
 pub(super) struct Table<K, R> {
     index: BTreeMap<(DidIndex, K), u32>,
-    rows: Vec<R>,
+    rows: Vec<Option<R>>,
+    free: Vec<u32>,
 }
+
+const LIVES: &str = "invariant: a record's number is dropped before the record is removed";
 
 impl<K, R> Default for Table<K, R> {
     fn default() -> Self {
-        Self { index: BTreeMap::new(), rows: Vec::new() }
+        Self { index: BTreeMap::new(), rows: Vec::new(), free: Vec::new() }
     }
 }
 
@@ -81,10 +84,21 @@ impl<K: Ord + Clone + Default, R> Table<K, R> {
     /// The number of a record, which is made by `make` where it was not known.
     pub fn find_or_add(&mut self, did: DidIndex, key: &K, make: impl FnOnce() -> R) -> u32 {
         *self.index.entry((did, key.clone())).or_insert_with(|| {
-            let number = u32::try_from(self.rows.len()).expect("invariant: memory ends before 2^32 records");
-            self.rows.push(make());
+            let number = self.free.pop().unwrap_or_else(|| {
+                self.rows.push(None);
+                u32::try_from(self.rows.len() - 1).expect("invariant: memory ends before 2^32 records")
+            });
+            self.rows[number as usize] = Some(make());
             number
         })
+    }
+
+    /// Removes a record, whose number nothing holds any more.
+    pub fn remove(&mut self, did: DidIndex, key: &K) {
+        if let Some(number) = self.index.remove(&(did, key.clone())) {
+            self.rows[number as usize] = None;
+            self.free.push(number);
+        }
     }
 
     /// The numbers of all records of one repository.
@@ -95,20 +109,50 @@ impl<K: Ord + Clone + Default, R> Table<K, R> {
 
     /// How many there are.
     pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// How many numbers were ever used: all are less.
+    pub fn numbers(&self) -> usize {
         self.rows.len()
+    }
+
+    /// All of them, in order of their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &R)> {
+        (0..).zip(&self.rows).filter_map(|(number, row)| Some((number, row.as_ref()?)))
     }
 }
 
 impl<K, R> Index<u32> for Table<K, R> {
     type Output = R;
     fn index(&self, number: u32) -> &R {
-        &self.rows[number as usize]
+        self.rows[number as usize].as_ref().expect(LIVES)
     }
 }
 
 impl<K, R> IndexMut<u32> for Table<K, R> {
     fn index_mut(&mut self, number: u32) -> &mut R {
-        &mut self.rows[number as usize]
+        self.rows[number as usize].as_mut().expect(LIVES)
+    }
+}
+
+/// The records of a table that say nothing any more, by repository and rev, so that the oldest can make room.
+#[derive(Debug, Default)]
+pub(super) struct Dead(BTreeSet<(DidIndex, Tid, u32)>);
+
+impl Dead {
+    pub fn insert(&mut self, did: DidIndex, rev: Tid, number: u32) {
+        self.0.insert((did, rev, number));
+    }
+
+    pub fn remove(&mut self, did: DidIndex, rev: Tid, number: u32) {
+        self.0.remove(&(did, rev, number));
+    }
+
+    /// The number of the one with the least rev in a repository.
+    pub fn oldest(&self, did: DidIndex) -> Option<u32> {
+        let from = (did, Tid::from_u64(0), 0);
+        self.0.range(from..).next().filter(|(of, ..)| *of == did).map(|&(.., number)| number)
     }
 }
 
@@ -139,5 +183,9 @@ mod tests {
         assert_eq!(table.of(DidIndex(1)), [second, first]);
         assert_eq!(table.of(DidIndex(2)), [other]);
         assert_eq!(table.len(), 3);
+        table.remove(DidIndex(1), &text("self"));
+        assert_eq!((table.len(), table.of(DidIndex(1))), (2, vec![second]));
+        assert_eq!(table.find_or_add(DidIndex(3), &text("self"), || "new"), first, "its number is used again");
+        assert_eq!(table.iter().map(|(_, row)| *row).collect::<Vec<_>>(), ["new", "other", "second"]);
     }
 }

@@ -7,7 +7,7 @@
 //! What always holds: the state is that of the greatest inner time (on a tie inactive wins), and `deleted_at` only
 //! rises, so both are the same in every order of arrival.
 //!
-//! Bounds (later): a state that is active and names nobody else's record could be forgotten.
+//! Who is named by nothing and has no state worth keeping is forgotten in time (`sweep`).
 
 use std::ops::{Index, IndexMut};
 
@@ -30,6 +30,22 @@ pub(super) struct Person {
     pub desynchronized_at: Option<Time>,
     /// The feeds that hold a post of theirs, or where the view has been told that they are shown.
     pub feeds: Vec<CommunityId>,
+    pub tally: Tally,
+}
+
+/// How much there is of what is bounded for each DID.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    /// Membership records.
+    pub memberships: u32,
+    /// Communities ever joined, as statistics know them.
+    pub joins: u32,
+    /// Config records.
+    pub configs: u32,
+    /// Hashtags claimed by them.
+    pub claims: u32,
+    /// Actions and acceptances without effect.
+    pub idle_rulings: u32,
 }
 
 impl Person {
@@ -39,7 +55,7 @@ impl Person {
     }
 
     /// Whether the account was desynchronized once, and is active again.
-    fn is_back(&self) -> bool {
+    pub fn is_back(&self) -> bool {
         self.desynchronized_at.zip(self.state).is_some_and(|(before, state)| state.active && state.time > before)
     }
 }
@@ -56,8 +72,11 @@ pub(super) struct AccountState {
 #[derive(Debug, Default)]
 pub(super) struct People {
     numbers: FxHashMap<Did, DidIndex>,
-    rows: Vec<Person>,
+    rows: Vec<Option<Person>>,
+    free: Vec<DidIndex>,
 }
+
+const LIVES: &str = "invariant: nobody is forgotten while something names them";
 
 impl People {
     pub fn find(&self, did: &Did) -> Option<DidIndex> {
@@ -68,33 +87,47 @@ impl People {
         if let Some(known) = self.find(did) {
             return known;
         }
-        let number = DidIndex(u32::try_from(self.rows.len()).expect("invariant: memory ends before 2^32 DIDs"));
-        self.rows.push(Person {
-            did: did.clone(),
-            state: None,
-            deleted_at: None,
-            desynchronized_at: None,
-            feeds: Vec::new(),
+        let number = self.free.pop().unwrap_or_else(|| {
+            self.rows.push(None);
+            DidIndex(u32::try_from(self.rows.len() - 1).expect("invariant: memory ends before 2^32 DIDs"))
         });
+        let (did, tally) = (did.clone(), Tally::default());
         self.numbers.insert(did.clone(), number);
+        self.rows[number.0 as usize] =
+            Some(Person { did, state: None, deleted_at: None, desynchronized_at: None, feeds: Vec::new(), tally });
         number
     }
 
     pub fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
+    /// How many numbers were ever used: all are less.
+    pub fn numbers(&self) -> usize {
         self.rows.len()
+    }
+
+    /// Forgets everybody whom `is_needed` does not want to keep.
+    pub fn retain(&mut self, mut is_needed: impl FnMut(DidIndex, &Person) -> bool) {
+        for (number, row) in (0..).map(DidIndex).zip(&mut self.rows) {
+            if let Some(person) = row.take_if(|person| !is_needed(number, person)) {
+                self.numbers.remove(&person.did);
+                self.free.push(number);
+            }
+        }
     }
 }
 
 impl Index<DidIndex> for People {
     type Output = Person;
     fn index(&self, did: DidIndex) -> &Person {
-        &self.rows[did.0 as usize]
+        self.rows[did.0 as usize].as_ref().expect(LIVES)
     }
 }
 
 impl IndexMut<DidIndex> for People {
     fn index_mut(&mut self, did: DidIndex) -> &mut Person {
-        &mut self.rows[did.0 as usize]
+        self.rows[did.0 as usize].as_mut().expect(LIVES)
     }
 }
 

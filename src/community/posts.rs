@@ -14,8 +14,10 @@
 //! - `due` names every post once: a held one at its time, another at its rev's time. A post's time is never later than
 //!   its rev's, so a version that comes after its record was forgotten could not be shown, and is counted as late.
 //!
-//! Bounds (later): posts per author and community where [`Fold::enter`] is called.
+//! Posts of one author, posts that wait, and tombstones are bounded (`room`). A post that was given up everywhere is
+//! forgotten with its rev, as one that was never seen.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::ops::Index;
 use std::sync::Arc;
@@ -134,13 +136,18 @@ impl Posts {
         self.index.get(&(author, key.clone())).copied()
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &PostRow> {
-        self.rows.iter().flatten()
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &PostRow)> {
+        (0..).zip(&self.rows).filter_map(|(number, row)| Some((number, row.as_ref()?)))
     }
 
-    /// How many records are kept, and how many of them are held.
-    pub fn counts(&self) -> (usize, usize) {
-        (self.index.len(), self.held)
+    /// How many are kept for their rev alone.
+    pub fn tombstones(&self) -> usize {
+        self.index.len() - self.held
+    }
+
+    /// How many are held.
+    pub fn held(&self) -> usize {
+        self.held
     }
 
     /// A post by the key that the view knows it by.
@@ -153,6 +160,31 @@ impl Posts {
         let place = self.row_mut(number).version.body.as_mut().and_then(|body| body.place_mut(id));
         place.expect("invariant: only held posts have a position").position =
             u32::try_from(position).expect("invariant: memory ends before 2^32 posts");
+    }
+
+    /// Notes that a post has been given up in one feed.
+    pub fn lose_position(&mut self, number: u32, id: CommunityId) {
+        if let Some(place) = self.row_mut(number).version.body.as_mut().and_then(|body| body.place_mut(id)) {
+            place.position = Place::NOWHERE;
+        }
+    }
+
+    /// Forgets a post that stands in no feed: one that was given up in all of them, or a tombstone.
+    pub fn forget_placeless(&mut self, number: u32) {
+        let row = &self[number];
+        let places = row.version.body.iter().flat_map(|body| &body.places);
+        if row.is_held && places.into_iter().any(|place| place.position != Place::NOWHERE) {
+            return;
+        }
+        self.due.remove(&(row.due_millis(), number));
+        self.set_held(number, false);
+        self.forget(number);
+    }
+
+    /// By time, then AT-URI, of posts of one author.
+    pub fn compare_of_author(&self, a: u32, b: u32) -> Ordering {
+        let (a, b) = (&self[a], &self[b]);
+        a.time_millis().cmp(&b.time_millis()).then_with(|| a.key.compare_text(&b.key))
     }
 
     /// Notes what the view is told of a post as it enters the ring, or as it is judged again: whether it is hidden.
@@ -283,6 +315,9 @@ impl Fold {
             self.posts.due.remove(&(old_due, number));
             self.posts.due.insert((due, number));
         }
+        if held {
+            self.posts.forget_placeless(number);
+        }
     }
 
     /// Tells the view how a post that stays in a ring has changed there: its time, or its hashtags.
@@ -325,6 +360,7 @@ impl Fold {
         while let Some(place) = self.posts[number].version.body.as_ref().and_then(|body| body.places.get(at)).copied() {
             if place.position == Place::NOWHERE {
                 self.enter(number, place.id);
+                self.bound_author(number, place.id, out);
                 self.sync_author(place.id, author, out);
             }
             at += 1;
@@ -369,6 +405,7 @@ impl Fold {
         if evicts {
             out.push(Change::Evict { before_millis: horizon });
         }
+        self.sweep();
     }
 
     /// Takes a post out of all feeds. Says whether it was in a ring.
@@ -380,7 +417,9 @@ impl Fold {
         let author = row.author;
         let places = row.version.body.as_ref().map(|body| body.places.clone()).unwrap_or_default();
         let mut was_in_ring = false;
+        let millis = row.time_millis();
         for place in places {
+            self.note_post(author, &place, millis);
             was_in_ring |= self.leave(author, place);
         }
         self.posts.set_held(number, false);
@@ -392,6 +431,6 @@ impl Fold {
     /// Every post record that is known, deleted and waiting ones included, with the witnessed time of its winning
     /// version, in no particular order: what the filter must recognise after a start.
     pub fn known_posts(&self) -> impl Iterator<Item = (&Did, RecordKey, Time)> {
-        self.posts.iter().map(|row| (&self.people[row.author].did, row.key.to_record_key(), row.version.witnessed))
+        self.posts.iter().map(|(_, row)| (&self.people[row.author].did, row.key.to_record_key(), row.version.witnessed))
     }
 }

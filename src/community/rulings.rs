@@ -12,7 +12,8 @@
 //! - a docket's decision is the latest by (made, rev, AT-URI) of those whose author had authority when it was made.
 //!   Those without it are kept: a config that comes late may give it.
 //!
-//! Bounds (later): rulings without effect per DID, through [`Table::of`](super::names::Table::of).
+//! A ruling has *effect* while it is filed and its author had authority, whether or not it decides. Those of one DID without
+//! effect are bounded; a deleted one makes room for a new one (`bounds`).
 
 use std::cmp::Ordering;
 
@@ -22,6 +23,7 @@ use super::names::{DidIndex, Key};
 use super::version::Version;
 use crate::fact::{Acceptance, Action, Body, Change, Collection, Record, Target, Verb};
 use crate::syntax::{Did, RecordUri, Time, compare_repositories};
+use crate::telemetry::Bound;
 
 /// The key of a ruling within its repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,13 +41,14 @@ pub(super) struct Ruling {
     pub version: Version<RulingBody>,
     /// The docket that it is filed in.
     filed: Option<(u32, Subject)>,
+    has_effect: bool,
 }
 
 /// What a version of a ruling says.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct RulingBody {
     /// In which community, on what; or the whole of it, where that means nothing to any feed.
-    place: Result<(u32, Subject), Box<Body>>,
+    pub place: Result<(u32, Subject), Box<Body>>,
     /// Hides, blocks or accepts; or else takes that back.
     pub affirms: bool,
     created: Time,
@@ -140,11 +143,58 @@ impl Fold {
             let news = self.rulings[known].version.merge(version, |body| self.ruling_form(body));
             if news.is_some() {
                 self.refresh_ruling(known, news, out);
+                self.bound_dead_rulings(author);
             }
-        } else {
-            let row = Ruling { author, key: key.clone(), version, filed: None };
+        } else if self.would_have_effect(author, &version) || self.has_room_for_idle_ruling(author) {
+            let row = Ruling { author, key: key.clone(), version, filed: None, has_effect: false };
             let number = self.rulings.find_or_add(author, &key, || row);
+            self.people[author].tally.idle_rulings += 1;
             self.refresh_ruling(number, None, out);
+        }
+    }
+
+    fn would_have_effect(&self, author: DidIndex, version: &Version<RulingBody>) -> bool {
+        let live = version.live(self.people[author].deleted_at);
+        let place = live.and_then(|body| body.place.as_ref().ok());
+        place.is_some_and(|(community, _)| self.authority(author, *community, version.made()).is_some())
+    }
+
+    /// Whether one more ruling without effect can be taken from a DID; where there are too many, the oldest that is not
+    /// filed goes.
+    fn has_room_for_idle_ruling(&mut self, author: DidIndex) -> bool {
+        if (self.people[author].tally.idle_rulings as usize) < self.bounds.idle_rulings_per_did {
+            return true;
+        }
+        self.reached.count(Bound::IdleRulings);
+        self.forget_oldest_dead(author)
+    }
+
+    /// After a ruling has lost its effect: where there are too many without, the oldest that is not filed goes.
+    fn bound_dead_rulings(&mut self, author: DidIndex) {
+        while (self.people[author].tally.idle_rulings as usize) > self.bounds.idle_rulings_per_did
+            && self.forget_oldest_dead(author)
+        {
+            self.reached.count(Bound::IdleRulings);
+        }
+    }
+
+    fn forget_oldest_dead(&mut self, author: DidIndex) -> bool {
+        let Some(oldest) = self.dead_rulings.oldest(author) else { return false };
+        let row = &self.rulings[oldest];
+        self.dead_rulings.remove(author, row.version.rev, oldest);
+        let key = row.key.clone();
+        self.rulings.remove(author, &key);
+        self.people[author].tally.idle_rulings -= 1;
+        true
+    }
+
+    fn set_effect(&mut self, number: u32, has_effect: bool) {
+        let ruling = &mut self.rulings[number];
+        let idle = &mut self.people[ruling.author].tally.idle_rulings;
+        match (std::mem::replace(&mut ruling.has_effect, has_effect), has_effect) {
+            (false, true) => *idle -= 1,
+            (true, false) => *idle += 1,
+            _ => {}
         }
     }
 
@@ -155,13 +205,15 @@ impl Fold {
             self.unfile(number, *community, subject);
         }
         let ruling = &mut self.rulings[number];
+        self.dead_rulings.remove(ruling.author, ruling.version.rev, number);
         if let Some(version) = news {
             ruling.version = version;
         }
         let deleted_at = self.people[ruling.author].deleted_at;
         let after = ruling.version.live(deleted_at).and_then(|body| body.place.clone().ok());
-        if let Some((community, subject)) = &after {
-            self.file(number, *community, subject);
+        match &after {
+            Some((community, subject)) => self.file(number, *community, subject),
+            None => self.dead_rulings.insert(ruling.author, ruling.version.rev, number),
         }
         self.rulings[number].filed.clone_from(&after);
         if let Some((community, subject)) = before.as_ref().filter(|_| before != after) {
@@ -193,6 +245,7 @@ impl Fold {
             self.judges.note(*author, key, community);
         }
         let has_authority = self.ruling_authority(number, community).is_some();
+        self.set_effect(number, has_authority);
         if has_authority && docket.latest.is_none_or(|latest| self.compare_rulings(latest, number).is_lt()) {
             self.decide(&mut docket, Some(number));
         }
@@ -202,6 +255,7 @@ impl Fold {
     fn unfile(&mut self, number: u32, community: u32, subject: &Subject) {
         let mut docket = std::mem::take(self.docket(community, subject));
         docket.filed.retain(|&filed| filed != number);
+        self.set_effect(number, false);
         if docket.latest == Some(number) {
             self.judge(community, &mut docket);
         }
@@ -224,10 +278,13 @@ impl Fold {
         }
     }
 
-    fn judge(&self, community: u32, docket: &mut Docket) {
-        let with_authority = docket.filed.iter().copied();
-        let with_authority = with_authority.filter(|&filed| self.ruling_authority(filed, community).is_some());
-        let latest = with_authority.max_by(|&a, &b| self.compare_rulings(a, b));
+    fn judge(&mut self, community: u32, docket: &mut Docket) {
+        for &filed in &docket.filed {
+            let has_authority = self.ruling_authority(filed, community).is_some();
+            self.set_effect(filed, has_authority);
+        }
+        let with_effect = docket.filed.iter().copied().filter(|&filed| self.rulings[filed].has_effect);
+        let latest = with_effect.max_by(|&a, &b| self.compare_rulings(a, b));
         self.decide(docket, latest);
     }
 

@@ -5,7 +5,7 @@
 //! What always holds: a membership is listed in its community exactly while its winning version is a put that is not
 //! ended and has `active`.
 //!
-//! Bounds (later): memberships per DID, through [`Table::of`](super::names::Table::of).
+//! Memberships of one DID are bounded; one that is deleted or inactive makes room for a new one (`bounds`).
 
 use super::Fold;
 use super::names::{DidIndex, Key};
@@ -13,6 +13,7 @@ use super::rulings::Docket;
 use super::version::Version;
 use crate::fact::{AccessType, Body, Change, Membership, Record};
 use crate::syntax::{RecordUri, Time};
+use crate::telemetry::Bound;
 
 /// What the records of one community say of one account.
 #[derive(Debug, Default)]
@@ -21,6 +22,17 @@ pub(super) struct Standing {
     pub memberships: Vec<u32>,
     pub blocks: Docket,
     pub acceptances: Docket,
+    /// When they first joined: the least time at which any version of a membership of theirs was made. Never forgotten.
+    pub first_joined: Option<Time>,
+}
+
+impl Standing {
+    fn is_empty(&self) -> bool {
+        self.memberships.is_empty()
+            && self.blocks.is_empty()
+            && self.acceptances.is_empty()
+            && self.first_joined.is_none()
+    }
 }
 
 /// One membership record.
@@ -70,7 +82,12 @@ impl Fold {
             joined: membership.joined,
         });
         let version = Version::new(record, body);
-        if let Some(known) = self.memberships.find(member, &key) {
+        let known = self.memberships.find(member, &key);
+        if known.is_none() && !self.has_room_for_membership(member) {
+            return;
+        }
+        self.note_join(member, &version);
+        if let Some(known) = known {
             let news = self.memberships[known].version.merge(version, |body| self.membership_form(body));
             if news.is_some() {
                 self.refresh_membership(known, news, out);
@@ -78,8 +95,44 @@ impl Fold {
         } else {
             let row = MembershipRow { member, key: key.clone(), version, listed: None };
             let number = self.memberships.find_or_add(member, &key, || row);
+            self.people[member].tally.memberships += 1;
             self.refresh_membership(number, None, out);
         }
+    }
+
+    /// Whether one more membership of a DID can be taken; where there are too many, the oldest that says nothing goes.
+    fn has_room_for_membership(&mut self, member: DidIndex) -> bool {
+        if (self.people[member].tally.memberships as usize) < self.bounds.memberships_per_did {
+            return true;
+        }
+        self.reached.count(Bound::Memberships);
+        let Some(oldest) = self.dead_memberships.oldest(member) else { return false };
+        let row = &self.memberships[oldest];
+        self.dead_memberships.remove(member, row.version.rev, oldest);
+        let key = row.key.clone();
+        self.memberships.remove(member, &key);
+        self.people[member].tally.memberships -= 1;
+        true
+    }
+
+    /// Dates a member's first joining by one more version, whether it counts now or not.
+    fn note_join(&mut self, member: DidIndex, version: &Version<MembershipBody>) {
+        let Some(body) = version.body.as_ref().filter(|body| body.active) else { return };
+        let Ok(community) = body.community else { return };
+        if self.communities[community].owner == member {
+            return;
+        }
+        let joined = self.communities[community].standings.get(&member).and_then(|standing| standing.first_joined);
+        if joined.is_none() {
+            let joins = &mut self.people[member].tally.joins;
+            if (*joins as usize) >= self.bounds.memberships_per_did {
+                return self.reached.count(Bound::Joins);
+            }
+            *joins += 1;
+        }
+        let made = version.made();
+        let first = joined.map_or(made, |joined| joined.min(made));
+        self.communities[community].standings.entry(member).or_default().first_joined = Some(first);
     }
 
     /// Lists a membership where it belongs now: after a new version, or after its account was deleted.
@@ -90,13 +143,17 @@ impl Fold {
         out: &mut Vec<Change>,
     ) {
         let row = &mut self.memberships[number];
+        let (member, before) = (row.member, row.listed);
+        self.dead_memberships.remove(member, row.version.rev, number);
         if let Some(version) = news {
             row.version = version;
         }
-        let (member, before) = (row.member, row.listed);
         let live = row.version.live(self.people[member].deleted_at);
         let after = live.filter(|body| body.active).and_then(|body| body.community.as_ref().ok().copied());
         row.listed = after;
+        if after.is_none() {
+            self.dead_memberships.insert(member, row.version.rev, number);
+        }
         if before == after {
             return;
         }
@@ -121,10 +178,7 @@ impl Fold {
     /// Forgets the standing of an account of which no record says anything.
     pub(super) fn forget_standing(&mut self, community: u32, did: DidIndex) {
         let standings = &mut self.communities[community].standings;
-        let is_empty = |standing: &Standing| {
-            standing.memberships.is_empty() && standing.blocks.is_empty() && standing.acceptances.is_empty()
-        };
-        if standings.get(&did).is_some_and(is_empty) {
+        if standings.get(&did).is_some_and(Standing::is_empty) {
             standings.remove(&did);
         }
     }

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use super::Fold;
 use super::explain::{as_text, is_young};
 use super::feeds::Feed;
+use super::lineage::Lineage;
 use crate::fact::{CommunityId, Stage};
 use crate::syntax::{Did, RecordUri, Time};
 
@@ -35,6 +36,9 @@ pub struct Summary {
     /// The configs that claimed the hashtag later, first claim first.
     #[serde(serialize_with = "as_texts")]
     pub contested: Vec<RecordUri>,
+    /// What is told of it beyond retention.
+    #[serde(flatten)]
+    pub lineage: Lineage,
 }
 
 /// How much the fold holds.
@@ -71,6 +75,13 @@ pub(super) struct Counts {
     pub late: u64,
 }
 
+impl Counts {
+    /// Places of posts that wait outside the rings.
+    pub fn waiting(&self) -> usize {
+        self.places - self.in_rings
+    }
+}
+
 fn as_stage<S: Serializer>(stage: &Stage, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(stage.as_str())
 }
@@ -104,6 +115,7 @@ impl Fold {
             members: 1 + others.count(),
             posts: self.visible(id, feed, now),
             contested: self.contested(feed, *community),
+            lineage: self.lineage(*community, id, now),
         })
     }
 
@@ -125,14 +137,13 @@ impl Fold {
 
     /// How much is held. Costs nothing.
     pub fn stats(&self) -> Stats {
-        let (records, held) = self.posts.counts();
         let counts = &self.counts;
         Stats {
             communities: counts.communities,
-            posts: held,
+            posts: self.posts.held(),
             in_rings: counts.in_rings,
-            waiting: counts.places - counts.in_rings,
-            tombstones: records - held,
+            waiting: counts.waiting(),
+            tombstones: self.posts.tombstones(),
             dids: self.people.len(),
             configs: self.communities.len(),
             memberships: self.memberships.len(),

@@ -330,6 +330,11 @@ impl Committer {
         let stats = self.folded.fold.stats();
         self.telemetry.communities.set(gauge(stats.communities as u64));
         self.telemetry.posts.set(gauge(stats.in_rings as u64));
+        self.telemetry.posts_waiting.set(gauge(stats.waiting as u64));
+        self.telemetry.post_tombstones.set(gauge(stats.tombstones as u64));
+        for (bound, count) in self.folded.fold.bounds_reached() {
+            self.telemetry.set_bound_reached(bound, count);
+        }
         (self.observe)(&self.folded.fold);
     }
 }

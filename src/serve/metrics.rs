@@ -82,6 +82,12 @@ impl Figures {
         page.integer("atrarium_log_segments", "Segments of the log.", None, told.segments.get())?;
         page.integer("atrarium_log", "Size of the log.", Some(Unit::Bytes), told.log_bytes.get())?;
         page.integer("atrarium_posts", "Posts in the view.", None, told.posts.get())?;
+        let waiting = told.posts_waiting.get();
+        page.integer("atrarium_posts_waiting", "Posts that wait outside the view, for each hashtag.", None, waiting)?;
+        let tombstones = told.post_tombstones.get();
+        page.integer("atrarium_post_tombstones", "Posts that are kept for their rev alone.", None, tombstones)?;
+        let reached = told.bounds_reached().map(|(bound, count)| (bound.as_str(), count));
+        page.counters("atrarium_bound_reached", "Given up or not taken at a bound of the fold.", "bound", reached)?;
         page.integer("atrarium_communities", "Communities served.", None, told.communities.get())
     }
 

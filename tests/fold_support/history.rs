@@ -123,8 +123,8 @@ impl Generator {
     fn rev(&mut self, did: &str, rkey: &str, collection: Collection, witnessed: Time) -> Rev {
         let clock = u16::try_from(self.rng.u32(..3)).expect("small");
         let at = |micros: i64| Tid::from_time(witnessed.plus_micros(micros), clock);
-        let tid = match self.rng.u32(..20) {
-            0..10 => at(-self.rng.i64(0..SECOND)),
+        let tid = match self.rng.u32(..28) {
+            0..14 => at(-self.rng.i64(0..SECOND)),
             20 => at(self.rng.i64(-2 * DAY..2 * DAY)),
             21 => at(self.rng.i64(-10 * MINUTE..10 * MINUTE)),
             22 => at(400 * DAY),
@@ -197,7 +197,10 @@ impl Generator {
         let parent = AtUri::parse(&uri(DIDS[owner], Collection::Config, rkey).to_string()).ok();
         let access = if self.one_in(5) { AccessType::InviteOnly } else { AccessType::Open };
         match place {
-            0 => Config { stage: Stage::Theme, parent, moderators, access, ..config(TAGS[0]) },
+            0 => {
+                let stage = if self.one_in(4) { Stage::Community } else { Stage::Theme };
+                Config { stage, parent, moderators, access, ..config(TAGS[0]) }
+            }
             _ => Config { stage: Stage::Graduated, moderators, access, ..config(TAGS[1]) },
         }
     }

@@ -4,6 +4,7 @@
 
 pub mod history;
 pub mod oracle;
+pub mod orders;
 pub mod reference;
 
 use atrarium::fact::{

@@ -142,13 +142,13 @@ impl Oracle {
     }
 
     /// Shared is exactly what is visible somewhere, and everybody is told the same hashtags of it.
-    pub fn assert_shared(&self, what: &str) {
+    pub fn assert_shared(&self) {
         let visible = self.open.values().flat_map(Ring::visible).map(|(post, entry)| (post, &entry.tags));
         let mut expected: BTreeMap<&PostKey, &Tags> = BTreeMap::new();
         for (post, tags) in visible {
-            assert_eq!(*expected.entry(post).or_insert(tags), tags, "{what}: {post:?} has two sets of hashtags");
+            assert_eq!(*expected.entry(post).or_insert(tags), tags, "{post:?} has two sets of hashtags");
         }
-        assert!(self.shared.iter().eq(expected), "{what}: {:#?}", self.shared);
+        assert!(self.shared.iter().eq(expected), "{:#?}", self.shared);
     }
 }
 

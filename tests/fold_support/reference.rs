@@ -5,8 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use atrarium::community::{Day, Lineage, Milestone};
 use atrarium::fact::{AccessType, Account, Body, Collection, CommunityId, Config, Fact, Record, Stage, Target, Verb};
-use atrarium::syntax::Tid;
+use atrarium::syntax::{Tid, Time};
 
 use super::{DAY, MINUTE};
 
@@ -56,6 +57,8 @@ pub struct Reference {
     /// hashtag → (date, config URI), the least date of each.
     claims: BTreeMap<CommunityId, BTreeMap<String, i64>>,
     accounts: Vec<Account>,
+    /// Every delivery of a record, for what is a minimum over all of them.
+    told: Vec<(Name, Version)>,
 }
 
 fn uri_of(name: &Name) -> String {
@@ -87,6 +90,7 @@ impl Reference {
             let claim = self.claims.entry(config.id).or_default().entry(uri_of(&name)).or_insert(i64::MAX);
             *claim = (*claim).min(new.witnessed);
         }
+        self.told.push((name.clone(), new.clone()));
         let versions = self.records.entry(name).or_default();
         let known = versions.entry(new.rev).or_insert_with(|| new.clone());
         let witnessed = known.witnessed.min(new.witnessed);
@@ -187,6 +191,13 @@ impl Reference {
             let Body::Membership(membership) = &version.body else { return false };
             name.0 == did && membership.active && membership.community.to_string() == here
         });
+        let blocked = self.is_moderated(community, &Target::Account(super::did(did)));
+        joined && !blocked && self.is_admitted(community, did)
+    }
+
+    /// Whether the config in force asks for no acceptance, or there is one.
+    fn is_admitted(&self, community: &Name, did: &str) -> bool {
+        let here = uri_of(community);
         let invite_only = self
             .live(community)
             .and_then(Version::config)
@@ -197,8 +208,7 @@ impl Reference {
                 && acceptance.community.to_string() == here
                 && self.has_authority(&name.0, community, version.made())
         });
-        let blocked = self.is_moderated(community, &Target::Account(super::did(did)));
-        joined && !blocked && (accepted || !invite_only)
+        accepted || !invite_only
     }
 
     /// The served hashtags, each with its config.
@@ -267,6 +277,12 @@ impl Reference {
     }
 
     fn feed(&self, id: CommunityId, community: &Name, now: i64) -> Vec<String> {
+        let young = |(millis, uri): (i64, String)| (now - millis * 1000 < 7 * DAY).then_some(uri);
+        self.feed_with_times(id, community).into_iter().rev().filter_map(young).collect()
+    }
+
+    /// What is visible but for its age, oldest first.
+    fn feed_with_times(&self, id: CommunityId, community: &Name) -> Vec<(i64, String)> {
         let mut feed = Vec::new();
         for (name, version) in self.live_of(Collection::Post) {
             let Body::Post(post) = &version.body else { continue };
@@ -275,7 +291,6 @@ impl Reference {
             let millis = time.div_euclid(1000);
             let target = Target::Record(super::post_uri(&name.0, &name.2));
             if post.tags.contains(&id)
-                && now - millis * 1000 < 7 * DAY
                 && self.is_active(&name.0)
                 && self.is_member(community, &name.0)
                 && !self.is_moderated(community, &target)
@@ -284,7 +299,55 @@ impl Reference {
             }
         }
         feed.sort();
-        feed.into_iter().rev().map(|(_, uri)| uri).collect()
+        feed
+    }
+
+    /// What is told of a community beyond retention, where nothing was evicted yet.
+    pub fn lineage(&self, id: CommunityId, community: &Name, now: i64) -> Lineage {
+        let founded = self.told.iter().filter(|(name, version)| name == community && version.config().is_some());
+        let founded = founded.map(|(_, version)| version.made()).min();
+        let joins = self.first_joins(community);
+        let posts: Vec<i64> =
+            self.feed_with_times(id, community).into_iter().map(|(millis, _)| millis * 1000).collect();
+        let time = Time::from_micros;
+        let mut milestones = Vec::new();
+        for members in [1, 10, 50, 100, 500, 1000, 5000, 10_000, 50_000, 100_000] {
+            let mut dates: Vec<i64> = joins.iter().map(|&joined| joined.max(founded.expect("a config"))).collect();
+            dates.extend(founded);
+            dates.sort_unstable();
+            if let Some(&date) = dates.get(members - 1) {
+                milestones.push(Milestone { members, reached: Some(time(date)) });
+            }
+        }
+        let mut days: BTreeMap<i64, (u32, u32)> = BTreeMap::new();
+        posts.iter().for_each(|at| days.entry(at.div_euclid(DAY)).or_default().0 += 1);
+        joins.iter().for_each(|at| days.entry(at.div_euclid(DAY)).or_default().1 += 1);
+        days.retain(|day, _| now.div_euclid(DAY) - day < 400);
+        let daily = days.into_iter().map(|(day, (posts, joins))| {
+            let day = time(day * DAY).to_string()[..10].to_owned();
+            Day { day, posts, joins }
+        });
+        Lineage {
+            founded: founded.map(time),
+            first_post: posts.iter().min().map(|&first| time(first)),
+            first_join: joins.iter().min().map(|&first| time(first)),
+            milestones,
+            daily: daily.collect(),
+        }
+    }
+
+    /// The least made of any active version of any membership, for each account that counts.
+    fn first_joins(&self, community: &Name) -> Vec<i64> {
+        let here = uri_of(community);
+        let mut first: BTreeMap<&str, i64> = BTreeMap::new();
+        for (name, version) in &self.told {
+            let Body::Membership(membership) = &version.body else { continue };
+            if membership.active && membership.community.to_string() == here && name.0 != community.0 {
+                let date = first.entry(&name.0).or_insert(i64::MAX);
+                *date = (*date).min(version.made());
+            }
+        }
+        first.into_iter().filter(|(did, _)| self.is_admitted(community, did)).map(|(_, date)| date).collect()
     }
 
     /// The AT-URIs of all post records.

@@ -22,7 +22,7 @@ mod record;
 mod rules;
 mod tag;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use atrarium::syntax::{Did, RecordKey, Tid, Time};
 
@@ -97,11 +97,21 @@ struct Version {
     content: Option<Content>,
 }
 
+/// That a config has carried a hashtag. Ordered by the hashtag's id, then as claims are: by date, then AT-URI.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Claim {
+    id: String,
+    witnessed: Time,
+    config: String,
+}
+
 /// All that has been delivered.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     versions: BTreeMap<Path, BTreeMap<Tid, Version>>,
     accounts: BTreeMap<Did, Vec<Account>>,
+    /// Every hashtag that any delivered version of a config has carried, and when it was witnessed.
+    claims: BTreeSet<Claim>,
     latest: Option<Time>,
     refused: BTreeMap<&'static str, u64>,
 }
@@ -179,6 +189,10 @@ impl Model {
     fn receive(&mut self, path: Path, rev: Tid, version: Version) {
         let rank =
             |version: &Version| (version.content.is_none(), version.cid.clone(), format!("{:?}", version.content));
+        if let Some(Content::Config(config)) = &version.content {
+            let (id, witnessed) = (config.id.clone(), version.witnessed);
+            self.claims.insert(Claim { id, witnessed, config: path.uri() });
+        }
         let versions = self.versions.entry(path).or_default();
         match versions.get_mut(&rev) {
             None => {

@@ -123,14 +123,16 @@ pub fn read(collection: &str, value: &Value) -> Result<Content, Refused> {
     if collection != POST && !value.is_object() {
         return Err("lexicon");
     }
-    match collection {
-        POST => Ok(Content::Post(post(value))),
+    let content = match collection {
+        POST => return Ok(Content::Post(post(value))),
         CONFIG => config(value).map(Content::Config),
         MEMBERSHIP => membership(value).map(Content::Membership),
         ACCEPTANCE => acceptance(value).map(Content::Acceptance),
         ACTION => action(value).map(Content::Action),
         _ => Err("lexicon"),
-    }
+    };
+    // Every record says what it is. Older forms are turned into the present one before that is looked at.
+    if value["$type"] != collection && content != Err("normalise") { Err("lexicon") } else { content }
 }
 
 /// "Of a post only text, facets, `tags` and `createdAt` are read; a malformed one counts as absent."
@@ -296,7 +298,7 @@ mod tests {
     use super::*;
 
     fn a_config() -> Value {
-        json!({"name": "n", "hashtag": "#atrarium_a1b2c3d4", "stage": "community", "moderators": [],
+        json!({"$type": CONFIG, "name": "n", "hashtag": "#atrarium_a1b2c3d4", "stage": "community", "moderators": [],
             "feedMix": {"own": 100, "parent": 0, "global": 0}, "createdAt": "2026-07-01T00:00:00Z"})
     }
 
@@ -308,7 +310,8 @@ mod tests {
     #[test]
     fn a_config_needs_each_required_field() {
         assert!(read(CONFIG, &a_config()).is_ok());
-        for field in ["name", "hashtag", "stage", "moderators", "feedMix", "createdAt"] {
+        assert_eq!(read(CONFIG, &with(a_config(), "$type", json!(MEMBERSHIP))), Err("lexicon"));
+        for field in ["$type", "name", "hashtag", "stage", "moderators", "feedMix", "createdAt"] {
             let mut broken = a_config();
             broken.as_object_mut().expect("object").remove(field);
             assert_eq!(read(CONFIG, &broken), Err("lexicon"), "{field}");
@@ -363,7 +366,7 @@ mod tests {
         let of = |verb: &str, target: Value| {
             read(
                 ACTION,
-                &json!({"action": verb, "target": target, "createdAt": "2026-07-01T00:00:00Z",
+                &json!({"$type": ACTION, "action": verb, "target": target, "createdAt": "2026-07-01T00:00:00Z",
                     "community": "at://did:plc:o/net.atrarium.community.config/3l"}),
             )
         };

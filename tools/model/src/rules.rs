@@ -114,15 +114,11 @@ impl Model {
     /// "Claim: the pair (hashtag, config), dated by the least witnessed time of any valid version of that config that
     /// carries that hashtag. The least (date, AT-URI) owns the tag. A claim is never released by edit or deletion."
     fn tag_owners(&self) -> BTreeMap<String, String> {
-        let mut claims: BTreeMap<String, BTreeSet<(Time, String)>> = BTreeMap::new();
-        for (path, versions) in self.versions.iter().filter(|(path, _)| path.collection == CONFIG) {
-            for version in versions.values() {
-                if let Some(Content::Config(config)) = &version.content {
-                    claims.entry(config.id.clone()).or_default().insert((version.witnessed, path.uri()));
-                }
-            }
+        let mut owners = BTreeMap::new();
+        for claim in &self.claims {
+            owners.entry(claim.id.clone()).or_insert_with(|| claim.config.clone());
         }
-        claims.into_iter().filter_map(|(id, claims)| Some((id, claims.into_iter().next()?.1))).collect()
+        owners
     }
 
     /// "Owner is the DID of the repo that holds the config. Moderators: the owner (always) and `config.moderators` in the

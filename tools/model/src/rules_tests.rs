@@ -48,7 +48,10 @@ impl Net {
         net
     }
 
-    fn put(&mut self, minute: i64, who: &str, collection: &str, rkey: &str, record: Value) -> &mut Commit {
+    fn put(&mut self, minute: i64, who: &str, collection: &str, rkey: &str, mut record: Value) -> &mut Commit {
+        if record.is_object() {
+            record["$type"] = json!(collection);
+        }
         self.0.push(Commit {
             witnessed: at(minute),
             did: did(who),
@@ -166,6 +169,16 @@ fn the_first_claim_owns_the_tag_for_good() {
     assert_eq!(net.feed(9), ["m/p"]);
     net.put(8, "owner", CONFIG, "c", config_with("hashtag", json!("#atrarium_00000001")));
     assert_eq!(net.feeds(9).into_keys().collect::<Vec<_>>(), ["00000001"]);
+}
+
+#[test]
+fn a_claim_counts_though_its_version_does_not() {
+    let mut net = Net::new();
+    net.put(5, "late", CONFIG, "c", config_with("hashtag", json!("#atrarium_00000001")));
+    // One commit may create and delete: of one rev the delete counts, and yet the hashtag was carried first here.
+    net.put(4, "early", CONFIG, "c", config_with("hashtag", json!("#atrarium_00000001")));
+    net.delete(4, "early", CONFIG, "c");
+    assert_eq!(net.feeds(9).into_keys().collect::<Vec<_>>(), [ID]);
 }
 
 #[test]
