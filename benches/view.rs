@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use atrarium::clock::Clock;
-use atrarium::fact::{Change, CommunityId, CommunityInfo, PostKey};
+use atrarium::fact::{Change, CommunityId, CommunityInfo, FeedMix, PostKey, Tags};
 use atrarium::syntax::{Did, RecordKey, RecordUri, Tid, Time};
 use atrarium::view::{PageCursor, View, Writer};
 use criterion::Criterion;
@@ -19,6 +19,7 @@ const COMMUNITIES: u32 = 2_000;
 const POSTS: u64 = 300;
 const AUTHORS: u64 = 30;
 const PAGE: usize = 50;
+const MIX: FeedMix = FeedMix { own: 10_000, parent: 0, global: 0 };
 const START_MILLIS: i64 = 1_790_000_000_000;
 const NOW: Time = Time::from_millis(START_MILLIS + 10_000_000);
 
@@ -45,12 +46,15 @@ fn filled() -> (Writer, View) {
     for number in 0..COMMUNITIES {
         let id = CommunityId(number);
         let uri = RecordUri::parse(&format!("at://{}/net.atrarium.community.config/{number}", did(0))).expect("a URI");
-        writer.apply(Change::Open { id, info: Arc::new(CommunityInfo { uri, name: "name".into() }) });
+        writer.apply(Change::Open {
+            id,
+            info: Arc::new(CommunityInfo { uri, name: "name".into(), mix: MIX, parent: None }),
+        });
         for author in 0..AUTHORS {
             writer.apply(Change::Author { id, did: post(number, author).did, shown: true });
         }
         for at in 0..POSTS {
-            writer.apply(Change::Insert { id, post: post(number, at), hidden: false });
+            writer.apply(Change::Insert { id, post: post(number, at), tags: Tags::One(id), hidden: false });
         }
     }
     writer.publish();
@@ -60,7 +64,7 @@ fn filled() -> (Writer, View) {
 fn page(view: &View, id: u32, after: Option<&PageCursor>, out: &mut Vec<u8>) {
     out.clear();
     let community = view.find(CommunityId(id)).expect("served");
-    community.page(NOW, PAGE, after).write_json(out);
+    view.page(&community, NOW, PAGE, after).write_json(out);
     black_box(&out);
 }
 
@@ -159,7 +163,7 @@ impl Places {
         let mut random = fastrand::Rng::with_seed(1);
         let place = |_| {
             let (community, at) = (random.u32(0..COMMUNITIES), random.u64(PAGE as u64 + 1..POSTS));
-            (community, format!("{community:08x}"), PageCursor { key: post(community, at), carries: [0; 3] })
+            (community, format!("{community:08x}"), PageCursor::behind(post(community, at)))
         };
         Self { all: (0..10_000).map(place).collect(), next: 0 }
     }
@@ -211,7 +215,7 @@ fn main() {
             }),
             Box::new(|| {
                 let (_, id, after) = naive_places.next();
-                naive_page(&naive, id, Some(after.key.time_millis), &mut naive_random_out);
+                naive_page(&naive, id, Some(after.oldest().time_millis), &mut naive_random_out);
             }),
         ],
     );
@@ -237,7 +241,7 @@ fn appends(writer: &mut Writer, naive: &Naive) -> (f64, f64) {
     let naive = clock.monotonic() - before;
     let before = clock.monotonic();
     for (at, post) in posts.into_iter().enumerate() {
-        writer.apply(Change::Insert { id: CommunityId(3), post, hidden: false });
+        writer.apply(Change::Insert { id: CommunityId(3), post, tags: Tags::One(CommunityId(3)), hidden: false });
         if at % 64 == 0 {
             writer.publish();
         }

@@ -180,8 +180,9 @@ pub const LOCK_TRIES: usize = 64;
 pub const PAGE_ITEMS_MAX: usize = 100;
 /// The items in one page where `limit` is not given.
 pub const PAGE_ITEMS_DEFAULT: usize = 50;
-/// The longest page cursor that is read, in bytes of text.
-pub const PAGE_CURSOR_BYTES_MAX: usize = 4096;
+/// The longest page cursor that is read, in bytes of text: a mixed page's holds three keys, of a DID (2,048 bytes) and a
+/// rkey (512 bytes) each. With a did:plc one key makes 72 bytes, three make 223.
+pub const PAGE_CURSOR_BYTES_MAX: usize = 10_400;
 /// Entries in a full chunk of the view.
 pub const CHUNK_ENTRIES: usize = 256;
 /// Entries in the first chunk of a community, before it grows: thousands of communities have few posts. A power of two.
@@ -192,7 +193,9 @@ pub const SEATS_MAX: usize = 1 << 24;
 // --- HTTP
 
 /// The longest request target, in bytes; beyond it 414.
-pub const HTTP_TARGET_BYTES_MAX: usize = 8 << 10;
+pub const HTTP_TARGET_BYTES_MAX: usize = 16 << 10;
+const _: () =
+    assert!(PAGE_CURSOR_BYTES_MAX + 4096 < HTTP_TARGET_BYTES_MAX, "a cursor and a feed's name fit into a query");
 /// The most bytes of request headers; beyond it 431.
 pub const HTTP_HEADER_BYTES_MAX: usize = 32 << 10;
 /// The most bytes of a request body; beyond it 413.

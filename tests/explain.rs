@@ -352,12 +352,15 @@ fn a_foreign_post_that_a_community_hides() {
         acts(MOD, "h", HOUR, Verb::HidePost, Target::Record(post_uri(BOB, "f"))),
         put(BOB, "f", MINUTE, post(&[7])),
     ]);
-    let fold = told(facts);
+    let fold = told(facts.clone());
     let explanation = fold.explain(&post_uri(BOB, "f"), None, at(DAY)).expect("known");
     let verdicts: Vec<(CommunityId, bool)> = explanation.communities.iter().map(|it| (it.id, it.visible)).collect();
     assert_eq!(verdicts, [(CommunityId(7), true), (CommunityId(ID), false)]);
     let broken: Vec<&str> = explanation.communities[1].rules.iter().filter(|it| !it.holds).map(|it| it.rule).collect();
     assert_eq!(broken, ["tagged", "member", "not_hidden"]);
+    let undone = told(facts.into_iter().chain([delete(MOD, "h", 2 * HOUR, Collection::Action)]));
+    let explanation = undone.explain(&post_uri(BOB, "f"), None, at(DAY)).expect("known");
+    assert_eq!(explanation.communities.len(), 1, "an action that was taken back is nobody's concern");
     let foreign = fold.explain(&alices(), Some(CommunityId(7)), at(DAY)).expect("known");
     assert_eq!(foreign.communities.len(), 1, "asked for, it is judged, though it has nothing to do with it");
     assert!(!foreign.communities[0].visible);

@@ -22,7 +22,7 @@ use compare::assert_feeds;
 use process::{Engine, get};
 use serde_json::Value;
 use serve_support::{Client, Server};
-use simnet::server::ServerOptions;
+use simnet::server::{Pace, ServerOptions};
 use simnet::{Dialect, Options, Reel};
 
 const EXPLAIN: &str = "/api/explain";
@@ -159,9 +159,9 @@ fn a_flood_of_questions_changes_no_feed_and_ends() {
     let feeds = model.feeds(model.latest_witnessed().expect("events"));
     let last = simnet::Network::new(&options).last().expect("events").time.to_string();
     let uris: Vec<String> = feeds.values().flatten().cloned().chain([POST.to_owned()]).collect();
-    let rate = ServerOptions { rate: Some(10_000.0), ..ServerOptions::default() };
+    let paced = ServerOptions { pace: Pace::PerSecond(10_000.0), ..ServerOptions::default() };
     let server =
-        simnet::server::Server::start("127.0.0.1:0", Reel::of_network(&options, false, true), rate).expect("a port");
+        simnet::server::Server::start("127.0.0.1:0", Reel::of_network(&options, false, true), paced).expect("a port");
     let home = tempfile::tempdir().expect("a directory");
     let engine = Engine::start(home.path(), &[format!("ws://{}", server.address())], &[]);
     let stop = AtomicBool::new(false);

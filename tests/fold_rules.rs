@@ -25,12 +25,21 @@ struct World {
 }
 
 impl World {
+    /// Returns what concerns the community's own feed.
     fn tell(&mut self, facts: impl IntoIterator<Item = Fact>) -> Vec<Change> {
+        let mut changes = self.tell_all(facts);
+        changes
+            .retain(|change| !matches!(change, Change::Share { .. } | Change::Unshare { .. } | Change::Exclude { .. }));
+        changes
+    }
+
+    fn tell_all(&mut self, facts: impl IntoIterator<Item = Fact>) -> Vec<Change> {
         let mut changes = Vec::new();
         for fact in facts {
             self.fold.apply(&fact, &mut changes);
         }
         changes.iter().for_each(|change| self.oracle.apply(change));
+        self.oracle.assert_shared("after what was told");
         changes
     }
 

@@ -105,7 +105,7 @@ pub fn feed(args: &FeedArgs, file: &File) -> Result<(), Failure> {
     let community = view.find_feed(&args.id, None).ok_or_else(|| {
         Failure::failed(format!("UnknownFeed: no community {} here; `atrarium communities` lists them", args.id))
     })?;
-    let page = community.page(now_of(&fold, args.now), args.limit, args.cursor.as_ref());
+    let page = view.page(&community, now_of(&fold, args.now), args.limit, args.cursor.as_ref());
     let mut out = Vec::new();
     page.write_json(&mut out);
     out.push(b'\n');

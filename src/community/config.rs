@@ -14,15 +14,15 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Fold;
 use super::lineage::Past;
 use super::names::{DidIndex, Key};
-use super::rulings::Docket;
+use super::rulings::{Docket, Subject};
 use super::standing::Standing;
 use super::version::Version;
-use crate::fact::{Body, Change, Collection, CommunityId, CommunityInfo, Config, Record};
+use crate::fact::{Body, Change, Collection, CommunityId, CommunityInfo, Config, Record, Stage};
 use crate::syntax::{AtUri, Nsid, RecordUri, Tid, Time};
 use crate::telemetry::Bound;
 
@@ -44,6 +44,8 @@ pub(super) struct Community {
     pub open: Option<CommunityId>,
     /// What is told of it beyond retention.
     pub past: Past,
+    /// What the view was told to keep out of that feed.
+    pub excluded: FxHashSet<Subject>,
 }
 
 /// What a version of a config says.
@@ -65,6 +67,7 @@ impl Community {
             posts: FxHashMap::default(),
             open: None,
             past: Past::default(),
+            excluded: FxHashSet::default(),
         }
     }
 
@@ -273,8 +276,36 @@ impl Fold {
         }
     }
 
-    /// Opens, closes or renames the community's feed, so that the view shows what is served.
+    /// Opens or closes the community's feed, or tells its new info, so that the view shows what is served; then tells
+    /// the communities that name it as their parent whether it is one.
     fn sync_served(&mut self, community: u32, out: &mut Vec<Change>) {
+        self.sync_open(community, out);
+        let themes: Vec<u32> = self.communities[community].themes.iter().copied().collect();
+        for theme in themes {
+            // Who names itself has been told above.
+            if let Some(id) = self.communities[theme].open.filter(|_| theme != community)
+                && let Some(info) = self.info(theme)
+            {
+                self.open(id, theme, info, out);
+            }
+        }
+    }
+
+    /// What the view is to know of a community whose config is live.
+    fn info(&self, community: u32) -> Option<CommunityInfo> {
+        let body = self.live_config(community)?;
+        let parent = body.parent.filter(|&parent| parent != community);
+        let is_graduated =
+            |parent: &u32| self.live_config(*parent).is_some_and(|body| body.config.stage == Stage::Graduated);
+        Some(CommunityInfo {
+            uri: self.community_uri(community),
+            name: body.config.name.clone(),
+            mix: body.config.feed_mix,
+            parent: parent.filter(is_graduated).and_then(|parent| self.communities[parent].open),
+        })
+    }
+
+    fn sync_open(&mut self, community: u32, out: &mut Vec<Change>) {
         let served = self.live_config(community).map(|body| Arc::clone(&body.config));
         let served =
             served.filter(|config| self.feeds.get(&config.id).is_some_and(|feed| feed.owner == Some(community)));
@@ -282,8 +313,9 @@ impl Fold {
         if let Some(id) = open.filter(|&id| served.as_ref().is_none_or(|config| config.id != id)) {
             self.close(id, out);
         }
-        if let Some(config) = served {
-            let info = CommunityInfo { uri: self.community_uri(community), name: config.name.clone() };
+        if let Some(config) = served
+            && let Some(info) = self.info(community)
+        {
             self.open(config.id, community, info, out);
         }
     }

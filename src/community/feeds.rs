@@ -19,10 +19,11 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Fold;
 use super::names::DidIndex;
+use super::posts::PostBody;
 use crate::fact::{Change, CommunityId, CommunityInfo};
 use crate::syntax::Time;
 
@@ -89,6 +90,7 @@ impl Fold {
         out.push(Change::Open { id, info });
         if fills {
             self.counts.communities += 1;
+            self.sync_all_excluded(community, out);
             self.sync_authors(id, out);
         }
     }
@@ -97,15 +99,24 @@ impl Fold {
     pub(super) fn close(&mut self, id: CommunityId, out: &mut Vec<Change>) {
         let Some(feed) = self.feeds.get_mut(&id) else { return };
         let Some((community, _)) = feed.open.take() else { return };
+        let mut were_in_ring: Vec<u32> = Vec::new();
         for author in feed.authors.values_mut() {
             author.shown = false;
-            self.counts.in_rings -= std::mem::take(&mut author.in_ring);
+            let in_ring = std::mem::take(&mut author.in_ring);
+            were_in_ring.extend(&author.posts[..in_ring]);
+            self.counts.in_rings -= in_ring;
         }
         let silent: Vec<DidIndex> =
             feed.authors.iter().filter(|(_, author)| author.posts.is_empty()).map(|(&did, _)| did).collect();
-        self.communities[community].open = None;
+        let row = &mut self.communities[community];
+        row.open = None;
+        row.excluded = FxHashSet::default();
         self.counts.communities -= 1;
         out.push(Change::Close { id });
+        were_in_ring.sort_unstable();
+        for post in were_in_ring {
+            self.unshare(post, out);
+        }
         for did in silent {
             self.forget_author(id, did);
         }
@@ -121,6 +132,7 @@ impl Fold {
                 self.sync_hidden(id, post, out);
             }
         }
+        self.sync_all_excluded(community, out);
         self.sync_authors(id, out);
     }
 
@@ -137,18 +149,27 @@ impl Fold {
         let Some(&(community, _)) = self.feeds.get(&id).and_then(|feed| feed.open.as_ref()) else { return };
         let shown = self.people[did].is_active() && self.is_member(community, did);
         let Some(author) = self.feeds.get_mut(&id).and_then(|feed| feed.authors.get_mut(&did)) else { return };
+        let mut begun = author.in_ring;
         if shown {
             let community = &self.communities[community];
             for &post in &author.posts[author.in_ring..] {
                 let hidden = self.posts.enter_ring(post, id, community);
-                out.push(Change::Insert { id, post: self.posts.post_key(post, &self.people), hidden });
+                let tags = self.posts[post].version.body.as_ref().and_then(PostBody::tags_told);
+                let tags = tags.expect("invariant: a held post has a hashtag");
+                out.push(Change::Insert { id, post: self.posts.post_key(post, &self.people), tags, hidden });
             }
             self.counts.in_rings += author.posts.len() - author.in_ring;
             author.in_ring = author.posts.len();
         }
         if author.shown != shown {
             author.shown = shown;
+            begun = 0;
             out.push(Change::Author { id, did: self.people[did].did.clone(), shown });
+        }
+        // What has just come, or all where the author's being shown has changed.
+        let touched = author.posts[begun..author.in_ring].to_vec();
+        for post in touched {
+            if shown { self.share(post, out) } else { self.unshare(post, out) }
         }
         self.forget_author(id, did);
     }
@@ -164,6 +185,7 @@ impl Fold {
         let hidden = self.posts.enter_ring(post, id, &self.communities[community]);
         if hidden != told {
             out.push(Change::Hide { id, post: self.posts.post_key(post, &self.people), hidden });
+            if hidden { self.unshare(post, out) } else { self.share(post, out) }
         }
     }
 

@@ -68,10 +68,10 @@ impl Inquirer {
 pub struct Pending(Arc<Slip>);
 
 impl Pending {
-    /// The answer, once there is one. `Err` says that none will come: the folding thread has ended.
+    /// The answer, once there is one. It may never come: whoever waits sets a bound.
     ///
     /// # Errors
-    /// The other end is gone.
+    /// It will certainly not come: the other end is gone.
     pub fn answer(&self) -> Result<Option<&Answer>, Busy> {
         let is_last = Arc::strong_count(&self.0) == 1;
         // Read after the count: an answer is written before the other end lets go.
@@ -84,6 +84,13 @@ impl Pending {
 
 /// Answers.
 pub struct Answerer(Consumer<Question>);
+
+/// Whoever still waits is told so: the ring alone would keep their questions for as long as anybody could ask.
+impl Drop for Answerer {
+    fn drop(&mut self) {
+        self.0.drain(INQUIRIES_MAX, drop);
+    }
+}
 
 impl Answerer {
     /// Whether nobody waits for an answer.

@@ -20,14 +20,16 @@
 //! - **Convergent**: records merge by a total order (`version`), everything derived is a function of the records, and
 //!   what is told is a function of both. So the same commits end in the same feeds, in every order and with every
 //!   duplication, read at a moment that no clock fact is after.
-//! - [`Change::Author`], [`Change::Insert`], [`Change::Remove`] and [`Change::Hide`] name a feed that is open; a post is
-//!   inserted at most once before it is removed or evicted. An author of whom no post is known is not mentioned.
+//! - [`Change::Author`], [`Change::Insert`], [`Change::Remove`], [`Change::Hide`], [`Change::Retag`] and
+//!   [`Change::Exclude`] name a feed that is open; a post is inserted at most once before it is removed or evicted. An
+//!   author of whom no post is known is not mentioned.
 //! - A post, a membership, an action or an account event costs what it affects, not what is known.
 //!
 //! Where to read on: `version` which version counts · `config` claims and configs · `authority` who may moderate ·
 //! `rulings` actions and acceptances · `standing` members · `people` accounts · `posts` posts, eviction ·
-//! `feeds` the rings · `stream` cursors, gaps · `bounds` what is given up where there is too much, `room` and `sweep` how ·
-//! `lineage` what outlives retention · `explain`, `summary` questions of operators · `inquiry` how other threads ask them.
+//! `feeds` the rings · `sharing` what communities show of others · `stream` cursors, gaps · `bounds` what is given up where
+//! there is too much, `room` and `sweep` how · `lineage` what outlives retention · `explain`, `summary` questions of
+//! operators · `inquiry` how other threads ask them.
 #![forbid(unsafe_code)]
 
 mod authority;
@@ -43,6 +45,7 @@ mod people;
 mod posts;
 mod room;
 mod rulings;
+mod sharing;
 mod standing;
 mod stream;
 mod summary;

@@ -20,6 +20,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::ops::Index;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
@@ -29,7 +30,7 @@ use super::feeds::Place;
 use super::names::{DidIndex, Key};
 use super::people::People;
 use super::version::Version;
-use crate::fact::{Body, Change, CommunityId, Post, PostKey, Record};
+use crate::fact::{Body, Change, CommunityId, Post, PostKey, Record, Tags};
 use crate::limits::RETENTION_MICROS;
 use crate::syntax::{Did, RecordKey, Time};
 
@@ -40,6 +41,8 @@ pub(super) struct PostRow {
     pub key: Key,
     /// Whether it has places in feeds.
     pub is_held: bool,
+    /// What the view was told last: whether it is visible in some community.
+    pub is_shared: bool,
     pub version: Version<PostBody>,
 }
 
@@ -49,6 +52,8 @@ pub(super) struct PostBody {
     created: Option<Time>,
     /// One for each hashtag, sorted by id.
     pub places: Box<[Place]>,
+    /// The hashtags once more, where there are several, for all rings to share.
+    many: Option<Arc<[CommunityId]>>,
 }
 
 /// By what the post says; where its places are is no part of that.
@@ -64,11 +69,18 @@ impl PostBody {
         tags.sort_unstable();
         tags.dedup();
         let place = |id| Place { id, position: Place::NOWHERE, hidden: false };
-        Self { created: post.created, places: tags.into_iter().map(place).collect() }
+        let many = (tags.len() > 1).then(|| Arc::from(tags.as_slice()));
+        Self { created: post.created, places: tags.into_iter().map(place).collect(), many }
     }
 
     pub fn tags(&self) -> impl Iterator<Item = CommunityId> {
         self.places.iter().map(|place| place.id)
+    }
+
+    /// The hashtags as the view is told them; `None` where there is none.
+    pub fn tags_told(&self) -> Option<Tags> {
+        let many = self.many.as_ref().map(|ids| Tags::Many(Arc::clone(ids)));
+        many.or_else(|| self.places.first().map(|place| Tags::One(place.id)))
     }
 
     fn place_mut(&mut self, id: CommunityId) -> Option<&mut Place> {
@@ -185,6 +197,10 @@ impl Posts {
         hidden
     }
 
+    pub fn set_shared(&mut self, number: u32, shared: bool) {
+        self.row_mut(number).is_shared = shared;
+    }
+
     fn row_mut(&mut self, number: u32) -> &mut PostRow {
         self.rows[number as usize].as_mut().expect(LIVES)
     }
@@ -250,7 +266,7 @@ impl Fold {
             }
         } else {
             // It begins as a tombstone of its own rev; then the put comes to it as to every other.
-            let row = PostRow { author, key, is_held: false, version: Version::new(record, None) };
+            let row = PostRow { author, key, is_held: false, is_shared: false, version: Version::new(record, None) };
             let number = self.posts.add(row);
             self.replace(number, version, out);
         }
@@ -272,22 +288,19 @@ impl Fold {
         }
         self.posts.set_held(number, held);
 
-        let old_places = old.body.filter(|_| was_held).map(|body| body.places).unwrap_or_default();
-        for place in old_places {
+        let old_body = old.body.filter(|_| was_held);
+        let old_tags = old_body.as_ref().and_then(PostBody::tags_told);
+        let was_shared = self.posts[number].is_shared && held && !moved;
+        if self.posts[number].is_shared && !was_shared {
+            self.posts.set_shared(number, false);
+            out.push(Change::Unshare { post: self.posts[number].key_at(old_key_millis, &self.people) });
+        }
+        for place in old_body.map(|body| body.places).unwrap_or_default() {
             let row = self.posts.row_mut(number);
             let kept = row.version.body.as_mut().filter(|_| held).and_then(|body| body.place_mut(place.id));
             if let Some(kept) = kept {
                 *kept = place;
-                if moved && self.is_in_ring(number, &place) {
-                    let row = &self.posts[number];
-                    let id = place.id;
-                    out.push(Change::Remove { id, post: row.key_at(old_key_millis, &self.people) });
-                    out.push(Change::Insert {
-                        id,
-                        post: self.posts.post_key(number, &self.people),
-                        hidden: place.hidden,
-                    });
-                }
+                self.refresh_place(number, &place, old_key_millis, old_tags.as_ref(), out);
             } else if self.leave(author, place) {
                 let post = self.posts[number].key_at(old_key_millis, &self.people);
                 out.push(Change::Remove { id: place.id, post });
@@ -295,6 +308,7 @@ impl Fold {
         }
         if held {
             self.enter_new_places(number, author, out);
+            self.refresh_shared(number, old_tags.as_ref().filter(|_| was_shared), out);
         }
         let due = self.posts[number].due_millis();
         if due != old_due {
@@ -303,6 +317,41 @@ impl Fold {
         }
         if held {
             self.posts.forget_placeless(number);
+        }
+    }
+
+    /// Tells the view how a post that stays in a ring has changed there: its time, or its hashtags.
+    fn refresh_place(
+        &mut self,
+        number: u32,
+        place: &Place,
+        old_key_millis: i64,
+        old_tags: Option<&Tags>,
+        out: &mut Vec<Change>,
+    ) {
+        if !self.is_in_ring(number, place) {
+            return;
+        }
+        let (row, id) = (&self.posts[number], place.id);
+        let post = self.posts.post_key(number, &self.people);
+        let tags = row.version.body.as_ref().and_then(PostBody::tags_told).expect("invariant: it has this hashtag");
+        if post.time_millis != old_key_millis {
+            out.push(Change::Remove { id, post: row.key_at(old_key_millis, &self.people) });
+            out.push(Change::Insert { id, post, tags, hidden: place.hidden });
+        } else if old_tags != Some(&tags) {
+            out.push(Change::Retag { id, post, tags });
+        }
+    }
+
+    /// Tells the view what a post that is held is to other communities, after its places are up to date. `old_tags` are
+    /// those it was told, where the post is shared still under the same key.
+    fn refresh_shared(&mut self, number: u32, old_tags: Option<&Tags>, out: &mut Vec<Change>) {
+        self.unshare(number, out);
+        let row = &self.posts[number];
+        let tags = row.version.body.as_ref().and_then(PostBody::tags_told);
+        match tags.filter(|tags| row.is_shared && old_tags.is_some_and(|old| old != tags)) {
+            Some(tags) => out.push(Change::Share { post: self.posts.post_key(number, &self.people), tags }),
+            None => self.share(number, out),
         }
     }
 
@@ -375,6 +424,8 @@ impl Fold {
             was_in_ring |= self.leave(author, place);
         }
         self.posts.set_held(number, false);
+        // The view forgets it by `Change::Evict`.
+        self.posts.set_shared(number, false);
         was_in_ring
     }
 

@@ -51,6 +51,7 @@ impl Fold {
             out.push(Change::Remove { id, post: self.posts.post_key(post, &self.people) });
         }
         self.posts.lose_position(post, id);
+        self.unshare(post, out);
     }
 
     /// After each fact: makes room where too many posts wait or too many tombstones are kept.

@@ -56,7 +56,7 @@ pub(super) struct RulingBody {
 }
 
 /// What a ruling is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Subject {
     /// Hiding this post.
     Post(DidIndex, Key),
@@ -227,6 +227,7 @@ impl Fold {
     /// Tells the view what the docket of a subject has come to.
     fn sync_subject(&mut self, community: u32, subject: &Subject, out: &mut Vec<Change>) {
         let Some(id) = self.communities[community].open else { return };
+        self.sync_excluded(community, subject, out);
         match subject {
             Subject::Post(author, key) => {
                 if let Some(post) = self.posts.find(*author, key) {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::FeedMix;
 use crate::syntax::{Did, RecordKey, RecordUri, SyntaxError, compare_repositories};
 
 /// A community's id: the number behind the 8 hex digits of its hashtag, which are also the rkey of its feed.
@@ -76,6 +77,51 @@ pub struct CommunityInfo {
     pub uri: RecordUri,
     /// The community's name.
     pub name: Box<str>,
+    /// The shares of its pages.
+    pub mix: FeedMix,
+    /// The community that its config names as the parent, while that one is served and graduated. Never itself.
+    pub parent: Option<CommunityId>,
+}
+
+/// The communities whose hashtag a post carries, served or not: nearly always one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tags {
+    /// Just this one.
+    One(CommunityId),
+    /// Two or more: sorted, each once. All who keep them share them.
+    Many(Arc<[CommunityId]>),
+}
+
+impl Tags {
+    /// All of them, sorted.
+    pub fn as_slice(&self) -> &[CommunityId] {
+        match self {
+            Self::One(id) => std::slice::from_ref(id),
+            Self::Many(ids) => ids,
+        }
+    }
+
+    /// Whether the post carries the hashtag of a community.
+    pub fn contains(&self, id: CommunityId) -> bool {
+        match self {
+            Self::One(only) => *only == id,
+            Self::Many(ids) => ids.binary_search(&id).is_ok(),
+        }
+    }
+}
+
+/// What a community shows from no source.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Excluded {
+    /// A post that a moderator has hidden.
+    Post {
+        /// The author.
+        did: Did,
+        /// The record key.
+        rkey: RecordKey,
+    },
+    /// An account that a moderator has blocked.
+    Account(Did),
 }
 
 /// A post as feeds order it. `Ord` is ascending (oldest first, then AT-URI ascending); feeds show it descending.
@@ -134,8 +180,19 @@ pub enum Change {
         id: CommunityId,
         /// Which post, and where.
         post: PostKey,
+        /// The hashtags it carries, this community's among them.
+        tags: Tags,
         /// Whether a moderator has hidden it.
         hidden: bool,
+    },
+    /// The post, which is in the ring, carries other hashtags than before, this community's still among them.
+    Retag {
+        /// In which community.
+        id: CommunityId,
+        /// Which post, by the key it was inserted with.
+        post: PostKey,
+        /// The hashtags it carries now.
+        tags: Tags,
     },
     /// The post is in the ring no longer.
     Remove {
@@ -153,8 +210,31 @@ pub enum Change {
         /// Hidden or not.
         hidden: bool,
     },
+    /// The post is visible in some community, its age aside, and carries these hashtags: other communities may show it from
+    /// their global source. For a post that is shared already: its hashtags are others now.
+    Share {
+        /// Which post.
+        post: PostKey,
+        /// The hashtags it carries.
+        tags: Tags,
+    },
+    /// The post is visible in no community any more.
+    Unshare {
+        /// Which post, by the key it was shared with.
+        post: PostKey,
+    },
+    /// Whether a community's moderators keep this out of its feed, from whichever source: hidden posts (known or not) and
+    /// blocked accounts. When a community is opened nothing is excluded.
+    Exclude {
+        /// In which community.
+        id: CommunityId,
+        /// What.
+        what: Excluded,
+        /// Kept out or not.
+        excluded: bool,
+    },
     /// Posts before this moment (milliseconds since the epoch) will never be read again, in any community. The fold
-    /// forgets them without a [`Change::Remove`] for each.
+    /// forgets them without a [`Change::Remove`] or [`Change::Unshare`] for each.
     Evict {
         /// The first moment that is kept.
         before_millis: i64,

@@ -17,7 +17,7 @@ mod change;
 mod record;
 
 pub use batch::{Batch, BatchError};
-pub use change::{Change, CommunityId, CommunityInfo, PostKey};
+pub use change::{Change, CommunityId, CommunityInfo, Excluded, PostKey, Tags};
 pub use record::{
     Acceptance, AccessType, Action, Body, Collection, Config, FeedMix, Membership, Post, Record, Rev, Stage, Target,
     Verb,

@@ -63,7 +63,7 @@ pub(super) const fn refusal(status: StatusCode) -> Option<(&'static str, &'stati
     Some(match status {
         StatusCode::BAD_REQUEST => ("InvalidRequest", "this is not a valid HTTP/1.1 request: check how it is written"),
         StatusCode::PAYLOAD_TOO_LARGE => ("PayloadTooLarge", "the body is too large: send at most 256 KiB"),
-        StatusCode::URI_TOO_LONG => ("UriTooLong", "the request target is too long: use at most 8 KiB"),
+        StatusCode::URI_TOO_LONG => ("UriTooLong", "the request target is too long: use at most 16 KiB"),
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
             ("HeaderFieldsTooLarge", "the request headers are too large: send at most 100 of them, and 32 KiB in all")
         }
@@ -89,6 +89,6 @@ pub(super) fn for_every_origin(mut answer: Answer) -> Answer {
 const _: () = {
     use crate::limits;
     assert!(limits::HTTP_BODY_BYTES_MAX == 256 << 10, "the message of 413 says so");
-    assert!(limits::HTTP_TARGET_BYTES_MAX == 8 << 10, "the message of 414 says so");
+    assert!(limits::HTTP_TARGET_BYTES_MAX == 16 << 10, "the message of 414 says so");
     assert!(limits::HTTP_HEADER_BYTES_MAX == 32 << 10 && limits::HTTP_HEADERS_MAX == 100, "the message of 431 says so");
 };

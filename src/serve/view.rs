@@ -19,7 +19,7 @@ impl Feeds for View {
     ) -> Result<(), SkeletonError> {
         let community = self.find_feed(rkey, owner).ok_or(SkeletonError::UnknownFeed)?;
         let after = cursor.map(PageCursor::parse).transpose().map_err(|_| SkeletonError::BadCursor)?;
-        community.page(now, limit, after.as_ref()).write_json(out);
+        self.page(&community, now, limit, after.as_ref()).write_json(out);
         Ok(())
     }
 

@@ -7,12 +7,12 @@
 use std::cmp::Ordering as Order;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use super::entry::{Entry, Meta};
 use super::seats::Seats;
-use crate::fact::PostKey;
-use crate::syntax::{Tid, compare_before_slash};
+use crate::fact::{CommunityId, PostKey, Tags};
+use crate::syntax::{Did, RecordKey, Tid, compare_before_slash};
 
 /// A record key: nearly always a TID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,21 @@ impl<'a> Rkey<'a> {
         Tid::parse(text).map_or(Self::Text(text), Self::Tid)
     }
 
+    /// Appends the text.
+    pub(super) fn push_to(self, text: &mut String) {
+        match self {
+            Self::Tid(tid) => text.extend(tid.to_bytes().map(char::from)),
+            Self::Text(rkey) => text.push_str(rkey),
+        }
+    }
+
+    fn to_record_key(self) -> RecordKey {
+        match self {
+            Self::Tid(tid) => tid.into(),
+            Self::Text(text) => RecordKey::parse(text).expect("invariant: it was a record key"),
+        }
+    }
+
     /// By text, as AT-URIs are compared.
     fn cmp(self, other: Self) -> Order {
         match (self, other) {
@@ -38,8 +53,8 @@ impl<'a> Rkey<'a> {
     }
 }
 
-/// A [`PostKey`], borrowed, its rkey made out.
-#[derive(Clone, Copy, Debug)]
+/// A [`PostKey`], borrowed, its rkey made out, and compared in the same order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key<'a> {
     pub(super) time_millis: i64,
     pub(super) did: &'a str,
@@ -52,6 +67,29 @@ impl<'a> Key<'a> {
     }
 }
 
+impl Key<'_> {
+    /// The key as cursors keep it.
+    pub(super) fn to_post(self) -> PostKey {
+        let did = Did::parse(self.did).expect("invariant: it was a DID");
+        PostKey { time_millis: self.time_millis, did, rkey: self.rkey.to_record_key() }
+    }
+}
+
+impl Ord for Key<'_> {
+    fn cmp(&self, other: &Self) -> Order {
+        self.time_millis
+            .cmp(&other.time_millis)
+            .then_with(|| compare_before_slash(self.did, other.did))
+            .then_with(|| self.rkey.cmp(other.rkey))
+    }
+}
+
+impl PartialOrd for Key<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Order> {
+        Some(self.cmp(other))
+    }
+}
+
 /// An entry with everything that its chunk knows of it: what chunks are made of.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
@@ -59,10 +97,12 @@ pub(super) struct Row {
     pub(super) seat: u32,
     pub(super) hidden: bool,
     pub(super) rkey: RowRkey,
+    /// `None` where it is the hashtag of the ring alone.
+    pub(super) tags: Option<Tags>,
 }
 
 /// A [`Rkey`] that a chunk can keep.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RowRkey {
     Tid(Tid),
     Text(Arc<str>),
@@ -85,48 +125,71 @@ pub(super) struct Chunk {
     /// `1 <= published <= entries.len()`
     published: AtomicUsize,
     entries: Box<[Entry]>,
-    /// Rkeys that are no TID.
-    side: Box<[Arc<str>]>,
+    /// In a ring of many hashtags, the one of each entry that is not in the side table; else empty.
+    tags: Box<[AtomicU32]>,
+    /// What does not fit into the entries that are flagged so.
+    side: Box<[Side]>,
+}
+
+/// An entry whose rkey is no TID, or which carries several hashtags.
+#[derive(Debug)]
+struct Side {
+    rkey: RowRkey,
+    tags: Option<Tags>,
+}
+
+/// Whether a ring is that of one hashtag, or has many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hashtags {
+    One,
+    Many,
 }
 
 impl Chunk {
     /// Makes a chunk of rows in order. It has room for `capacity` entries, and at least for the rows.
     ///
     /// `None` where a row is too far from the first one ([`offset_millis`]), or where there is no row.
-    pub(super) fn new(rows: &[Row], capacity: usize) -> Option<Self> {
+    pub(super) fn new(rows: &[Row], capacity: usize, hashtags: Hashtags) -> Option<Self> {
         let base_millis = rows.first()?.time_millis;
-        let entries: Box<[Entry]> = (0..capacity.max(rows.len())).map(|_| Entry::default()).collect();
+        let capacity = capacity.max(rows.len());
+        let entries: Box<[Entry]> = (0..capacity).map(|_| Entry::default()).collect();
+        let slots = if hashtags == Hashtags::Many { capacity } else { 0 };
+        let tags: Box<[AtomicU32]> = (0..slots).map(|_| AtomicU32::new(0)).collect();
         let mut side = Vec::new();
-        for (entry, row) in entries.iter().zip(rows) {
+        for (at, (entry, row)) in entries.iter().zip(rows).enumerate() {
             let offset = offset_millis(base_millis, row.time_millis)?;
-            let (word, is_side) = match &row.rkey {
-                RowRkey::Tid(tid) => (tid.to_u64(), false),
-                RowRkey::Text(text) => {
-                    side.push(Arc::clone(text));
+            let (word, is_side) = match row.fits() {
+                Some((tid, tag)) => {
+                    set_tag(&tags, at, tag);
+                    (tid.to_u64(), false)
+                }
+                None => {
+                    side.push(Side { rkey: row.rkey.clone(), tags: row.tags.clone() });
                     (side.len() as u64 - 1, true)
                 }
             };
             entry.rkey.store(word, Ordering::Relaxed);
             entry.set_meta(Meta::new(row.seat, offset, is_side).hidden(row.hidden));
         }
-        Some(Self { base_millis, published: AtomicUsize::new(rows.len()), entries, side: side.into() })
+        Some(Self { base_millis, published: AtomicUsize::new(rows.len()), entries, tags, side: side.into() })
     }
 
     /// Writer only: puts a row behind the last one, for readers to see at once. `false` where it does not fit: no room,
-    /// too late for the base, or a rkey for the side table, which is only made with the chunk.
+    /// too late for the base, or a row for the side table, which is only made with the chunk.
     ///
     /// The row comes after the last one, and no chunk has ever come after this one: a reader may be walking older chunks
     /// than those that are published now.
     pub(super) fn append(&self, row: &Row) -> bool {
         let at = self.published.load(Ordering::Relaxed);
-        let (Some(entry), RowRkey::Tid(tid), Some(offset)) =
-            (self.entries.get(at), &row.rkey, offset_millis(self.base_millis, row.time_millis))
+        let (Some(entry), Some((tid, tag)), Some(offset)) =
+            (self.entries.get(at), row.fits(), offset_millis(self.base_millis, row.time_millis))
         else {
             return false;
         };
+        set_tag(&self.tags, at, tag);
         entry.rkey.store(tid.to_u64(), Ordering::Relaxed);
         entry.set_meta(Meta::new(row.seat, offset, false).hidden(row.hidden));
-        // Hands the two words over to whoever sees the new length.
+        // Hands the words over to whoever sees the new length.
         self.published.store(at + 1, Ordering::Release);
         true
     }
@@ -156,8 +219,23 @@ impl Chunk {
         if !meta.is_side() {
             return Rkey::Tid(Tid::from_u64(word));
         }
-        let at = usize::try_from(word).expect("invariant: an index of the side table");
-        Rkey::Text(&self.side[at])
+        match &self.side(word).rkey {
+            RowRkey::Tid(tid) => Rkey::Tid(*tid),
+            RowRkey::Text(text) => Rkey::Text(text),
+        }
+    }
+
+    fn side(&self, word: u64) -> &Side {
+        &self.side[usize::try_from(word).expect("invariant: an index of the side table")]
+    }
+
+    /// Whether the entry at an index carries a hashtag beside that of its ring.
+    pub(super) fn carries(&self, at: usize, meta: Meta, id: CommunityId) -> bool {
+        if meta.is_side() {
+            let side = self.side(self.entries[at].rkey.load(Ordering::Relaxed));
+            return side.tags.as_ref().is_some_and(|tags| tags.contains(id));
+        }
+        self.tags.get(at).is_some_and(|tag| tag.load(Ordering::Relaxed) == id.0)
     }
 
     /// The entry against a key, as [`PostKey`]s are compared.
@@ -176,14 +254,38 @@ impl Chunk {
     pub(super) fn rows(&self, range: Range<usize>) -> impl Iterator<Item = Row> + '_ {
         let entries = self.entries();
         let end = range.end.min(entries.len());
-        entries[range.start..end].iter().filter(|entry| !entry.meta().is_removed()).map(|entry| {
-            let (word, meta) = (entry.rkey.load(Ordering::Relaxed), entry.meta());
-            let rkey = match self.rkey(word, meta) {
-                Rkey::Tid(tid) => RowRkey::Tid(tid),
-                Rkey::Text(_) => RowRkey::Text(Arc::clone(&self.side[word as usize])),
-            };
-            Row { time_millis: self.time_millis(meta), seat: meta.seat(), hidden: meta.is_hidden(), rkey }
-        })
+        let live = (range.start..end).filter(|&at| !entries[at].meta().is_removed());
+        live.map(|at| self.row(at))
+    }
+
+    /// The row of an entry, removed or not.
+    pub(super) fn row(&self, at: usize) -> Row {
+        let (word, meta) = (self.entries[at].rkey.load(Ordering::Relaxed), self.entries[at].meta());
+        let (rkey, tags) = if meta.is_side() {
+            let side = self.side(word);
+            (side.rkey.clone(), side.tags.clone())
+        } else {
+            let tag = self.tags.get(at).map(|tag| Tags::One(CommunityId(tag.load(Ordering::Relaxed))));
+            (RowRkey::Tid(Tid::from_u64(word)), tag)
+        };
+        Row { time_millis: self.time_millis(meta), seat: meta.seat(), hidden: meta.is_hidden(), rkey, tags }
+    }
+}
+
+impl Row {
+    /// The TID, and the one hashtag (0 where it is the ring's), of a row that needs no side table.
+    fn fits(&self) -> Option<(Tid, u32)> {
+        match (&self.rkey, &self.tags) {
+            (RowRkey::Tid(tid), None) => Some((*tid, 0)),
+            (RowRkey::Tid(tid), Some(Tags::One(tag))) => Some((*tid, tag.0)),
+            _ => None,
+        }
+    }
+}
+
+fn set_tag(tags: &[AtomicU32], at: usize, tag: u32) {
+    if let Some(slot) = tags.get(at) {
+        slot.store(tag, Ordering::Relaxed);
     }
 }
 

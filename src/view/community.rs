@@ -1,23 +1,16 @@
-//! One community as readers see it, and the walk from its newest post to older ones.
+//! One community as readers see it.
 //!
-//! In: roots, swapped in by the writer. Out: pages.
-//!
-//! ```text
-//!   root:   chunk 0 (oldest)  [e e e e]   chunk 1  [e e e e e e]   chunk 2  [e e e + +]     + published after the pin
-//!   walk:                     ◄──────────◄─────────────────────◄─────────── from the end, or from before the cursor
-//! ```
-//! A pinned root fixes which chunks there are. Its last chunk may get more entries meanwhile, all of them newer than
-//! everything that is pinned; a walk takes each chunk's length once.
+//! In: roots, infos and exclusions, swapped in by the writer. Out: pages of its own posts; what a mixed page asks.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 
-use super::chunk::{Chunk, Key, Rkey};
-use super::entry::Entry;
-use super::page::{Item, Page};
-use super::seats::Seats;
-use super::{PageCursor, page};
+use super::PageCursor;
+use super::excluded::Excluded;
+use super::page::{End, Page};
+use super::root::{Pin, Root};
 use crate::fact::{CommunityId, CommunityInfo};
 use crate::limits::{PAGE_ITEMS_MAX, RETENTION_MICROS};
 use crate::syntax::Time;
@@ -27,19 +20,15 @@ pub struct Community {
     id: CommunityId,
     info: ArcSwap<CommunityInfo>,
     root: ArcSwap<Root>,
-}
-
-/// What a reader pins.
-#[derive(Debug, Default)]
-pub(super) struct Root {
-    /// Oldest first; none is empty.
-    pub(super) chunks: Box<[Arc<Chunk>]>,
-    pub(super) seats: Seats,
+    excluded: ArcSwap<Excluded>,
+    /// Whether `info` gives a share to anything but the community's own posts: a page of one source need not load it.
+    is_mixed: AtomicBool,
 }
 
 impl Community {
     pub(super) fn new(id: CommunityId, info: Arc<CommunityInfo>) -> Self {
-        Self { id, info: ArcSwap::new(info), root: ArcSwap::default() }
+        let is_mixed = AtomicBool::new(is_mixed(&info));
+        Self { id, info: ArcSwap::new(info), root: ArcSwap::default(), excluded: ArcSwap::default(), is_mixed }
     }
 
     /// Its id.
@@ -52,7 +41,20 @@ impl Community {
         self.info.load_full()
     }
 
+    pub(super) fn is_mixed(&self) -> bool {
+        self.is_mixed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn pin(&self) -> Pin {
+        self.root.load()
+    }
+
+    pub(super) fn excluded(&self) -> Guard<Arc<Excluded>> {
+        self.excluded.load()
+    }
+
     pub(super) fn set_info(&self, info: Arc<CommunityInfo>) {
+        self.is_mixed.store(is_mixed(&info), Ordering::Relaxed);
         self.info.store(info);
     }
 
@@ -60,8 +62,13 @@ impl Community {
         self.root.store(Arc::new(root));
     }
 
-    /// The newest visible posts that come after `after` (all where it is absent), at most `limit` of them. `limit` is
-    /// taken as 1 where it is 0, and as [`PAGE_ITEMS_MAX`] where it is more.
+    pub(super) fn set_excluded(&self, excluded: Excluded) {
+        self.excluded.store(Arc::new(excluded));
+    }
+
+    /// The community's own posts, whatever its mix: the newest visible ones that come after `after` (all where it is
+    /// absent), at most `limit` of them. `limit` is taken as 1 where it is 0, and as [`PAGE_ITEMS_MAX`] where it is more.
+    /// Readers of the feed are answered by [`View::page`](super::View::page).
     ///
     /// A post is visible where its author is shown, it is neither hidden nor removed, and at `now` it is younger than
     /// [`RETENTION_MICROS`]. The page pins what it shows: render it, and let it go before waiting for anything.
@@ -70,7 +77,7 @@ impl Community {
         let limit = limit.clamp(1, PAGE_ITEMS_MAX);
         let mut items = Vec::with_capacity(limit);
         let (mut last_millis, mut more) = (0, false);
-        root.walk(after, oldest_visible_millis(now), |item, time_millis| {
+        root.walk(after.and_then(PageCursor::own), oldest_visible_millis(now), |item, time_millis| {
             if items.len() == limit {
                 more = true;
                 return false;
@@ -79,10 +86,18 @@ impl Community {
             last_millis = time_millis;
             true
         });
-        let end =
-            more.then(|| page::End { time_millis: last_millis, carries: after.map_or([0; 3], |after| after.carries) });
-        Page::new(root, items, end)
+        let mixed = after.filter(|after| more && !after.is_own());
+        let end = match (mixed, items.last()) {
+            // Another mix was read before, and may be again: where the others stood is kept.
+            (Some(after), Some(last)) => Some(End::Mixed(Box::new(after.with_own(root.key(last).to_post())))),
+            _ => more.then_some(End::Own { time_millis: last_millis }),
+        };
+        Page::own(root, items, end)
     }
+}
+
+fn is_mixed(info: &CommunityInfo) -> bool {
+    info.mix.parent > 0 || info.mix.global > 0
 }
 
 impl std::fmt::Debug for Community {
@@ -92,59 +107,9 @@ impl std::fmt::Debug for Community {
 }
 
 /// The first millisecond that is younger than the retention.
-fn oldest_visible_millis(now: Time) -> i64 {
+pub(super) fn oldest_visible_millis(now: Time) -> i64 {
     // now − millis × 1000 < retention, solved for millis.
     now.micros().saturating_sub(RETENTION_MICROS).div_euclid(1000).saturating_add(1)
-}
-
-/// A pinned root.
-pub(super) type Pin = Guard<Arc<Root>>;
-
-impl Root {
-    /// Hands the visible entries to `each`, newest first, with their time, until it says `false`.
-    fn walk(&self, after: Option<&PageCursor>, oldest_millis: i64, mut each: impl FnMut(Item, i64) -> bool) {
-        let (mut count, mut length) = self.start(after);
-        while let Some(at) = count.checked_sub(1) {
-            let chunk = &self.chunks[at];
-            let entries = chunk.entries();
-            let entries = &entries[..length.unwrap_or(entries.len())];
-            for entry in entries.iter().rev() {
-                let meta = entry.meta();
-                let time_millis = chunk.time_millis(meta);
-                if time_millis < oldest_millis {
-                    return;
-                }
-                if !meta.is_plain() || !self.seats.get(meta.seat()).is_some_and(|seat| seat.is_shown()) {
-                    continue;
-                }
-                if !each(Item::new(entry, meta, at), time_millis) {
-                    return;
-                }
-            }
-            (count, length) = (at, None);
-        }
-    }
-
-    /// How many chunks a walk goes through, and how many entries of the last of them (all where it is absent).
-    fn start(&self, after: Option<&PageCursor>) -> (usize, Option<usize>) {
-        let Some(after) = after else { return (self.chunks.len(), None) };
-        let key = Key {
-            time_millis: after.key.time_millis,
-            did: after.key.did.as_str(),
-            rkey: Rkey::new(after.key.rkey.as_str()),
-        };
-        let count = self.chunks.partition_point(|chunk| {
-            chunk.entries().first().is_some_and(|first| chunk.compare(first, key, &self.seats).is_lt())
-        });
-        let length = count.checked_sub(1).map(|at| self.older(at, key));
-        (count, length)
-    }
-
-    /// How many entries of a chunk are older than a key.
-    fn older(&self, at: usize, key: Key<'_>) -> usize {
-        let chunk = &self.chunks[at];
-        chunk.entries().partition_point(|entry: &Entry| chunk.compare(entry, key, &self.seats).is_lt())
-    }
 }
 
 #[cfg(test)]

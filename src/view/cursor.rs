@@ -1,36 +1,57 @@
 //! The cursor of a page: where the next page goes on, as short text that is safe in a URL.
 //!
-//! In: the key of the last item shown. Out: text that a client sends back, maybe after a restart of the engine, and
-//! after the item it names is gone. It is a key, compared as entries are, never an index.
+//! In: the key of the last item shown; of a mixed page, that of each source. Out: text that a client sends back, maybe
+//! after a restart of the engine, after the items it names are gone, or after the community has another mix. Positions
+//! are keys, compared as entries are, never indexes.
 //!
 //! ```text
 //!   base64url without padding of:
-//!   version 1 | form | time i64 | carries 3 × i32, where form & 2 | DID length u16 | DID | rkey
-//!                                                    rkey: TID u64, or text to the end where form & 1;  big endian
+//!   own    version 1 | form     | time i64 | DID length u16 | DID | rkey
+//!                                            rkey: TID u64, or text to the end where form & 1;  big endian
+//!   mixed  version 1 | form & 2 | states u8 | carries of parent and global 2 × i16 | id of the parent u32, where form & 4
+//!                    | key of own, of parent, of global, each where it has one
+//!          states    0 | global | parent | own, two bits each:  0 absent, 1 top, 2 has a key
+//!          key       time i64 | DID length u16 | DID | rkey length u16 | rkey, or where the length is 0: TID u64
 //! ```
-//! What always holds: there is one text for each cursor. What would be written otherwise is refused.
+//! What always holds:
+//! - there is one text for each cursor. What would be written otherwise is refused;
+//! - carries sum to 0, each is less than a whole item, and a source that is absent has none; so whatever a client sends,
+//!   the sums of `mix` hold.
 
 use std::fmt;
 
 use data_encoding::BASE64URL_NOPAD;
 
-use super::chunk::Rkey;
-use crate::fact::PostKey;
+use super::chunk::{Key, Rkey};
+use super::mix::{GLOBAL, OWN, PARENT, SOURCES, WHOLE};
+use crate::fact::{CommunityId, PostKey};
 use crate::limits::PAGE_CURSOR_BYTES_MAX;
 use crate::syntax::{Did, RecordKey, Tid};
 
 const VERSION: u8 = 1;
 const FORM_TEXT: u8 = 1;
-const FORM_CARRIES: u8 = 2;
-const FORMS: u8 = FORM_TEXT | FORM_CARRIES;
+const FORM_MIXED: u8 = 2;
+const FORM_PARENT: u8 = 4;
 
-/// Where the next page goes on: behind this key.
+/// Where the next page goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageCursor {
-    /// The last item that was shown.
-    pub key: PostKey,
-    /// What the shares of a mixed page owe to own, parent and global; all 0 for a page of one source.
-    pub carries: [i32; 3],
+    pub(super) positions: [Position; SOURCES],
+    /// What the shares of mixed pages owe to each source, in basis points of an item.
+    pub(super) carries: [i32; SOURCES],
+    /// Which community was the parent, when the page was made.
+    pub(super) parent: Option<CommunityId>,
+}
+
+/// How far one source has been read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Position {
+    /// The source had no share.
+    Absent,
+    /// Nothing of it has been shown yet.
+    Top,
+    /// This is the last item that was shown of it.
+    Behind(PostKey),
 }
 
 /// Text that is no page cursor. A client should start from the first page.
@@ -48,6 +69,43 @@ pub enum PageCursorError {
 }
 
 impl PageCursor {
+    /// The cursor of a page of the community's own posts that ended with this one.
+    pub fn behind(key: PostKey) -> Self {
+        Self {
+            positions: [Position::Behind(key), Position::Absent, Position::Absent],
+            carries: [0; SOURCES],
+            parent: None,
+        }
+    }
+
+    /// The oldest of the items that ended a source's part of the pages so far.
+    pub fn oldest(&self) -> &PostKey {
+        let keys = self.positions.iter().filter_map(Position::key);
+        keys.min().expect("invariant: a cursor comes after an item")
+    }
+
+    /// Behind what the community's own posts go on; `None` where they begin.
+    ///
+    /// Where they had no share before, that is behind the oldest item: whoever reads on wants what is older, and has not
+    /// been promised what they have passed by.
+    pub(super) fn own(&self) -> Option<&PostKey> {
+        match &self.positions[OWN] {
+            Position::Absent => Some(self.oldest()),
+            position => position.key(),
+        }
+    }
+
+    /// This cursor after more of the community's own posts.
+    pub(super) fn with_own(&self, key: PostKey) -> Self {
+        let [_, parent, global] = self.positions.clone();
+        Self { positions: [Position::Behind(key), parent, global], carries: [0; SOURCES], parent: self.parent }
+    }
+
+    /// Whether nothing but the community's own posts was read.
+    pub(super) fn is_own(&self) -> bool {
+        matches!(self.positions, [Position::Behind(_), Position::Absent, Position::Absent])
+    }
+
     /// Parses what [`fmt::Display`] wrote.
     ///
     /// # Errors
@@ -65,23 +123,32 @@ impl PageCursor {
         if version != VERSION {
             return Err(PageCursorError::Version(version));
         }
-        let form = rest.take::<1>()?[0];
-        if form & !FORMS != 0 {
-            return Err(PageCursorError::Malformed("has an unknown form"));
+        match rest.take::<1>()?[0] {
+            form @ (0 | FORM_TEXT) => rest.own(form == FORM_TEXT),
+            form if form & !FORM_PARENT == FORM_MIXED => rest.mixed(form & FORM_PARENT != 0),
+            _ => Err(PageCursorError::Malformed("has an unknown form")),
         }
-        let time_millis = i64::from_be_bytes(rest.take()?);
-        let carries = if form & FORM_CARRIES != 0 { rest.carries()? } else { [0; 3] };
-        let did = rest.did()?;
-        let rkey = rest.rkey(form & FORM_TEXT != 0)?;
-        Ok(Self { key: PostKey { time_millis, did, rkey }, carries })
+    }
+}
+
+impl Position {
+    pub(super) fn key(&self) -> Option<&PostKey> {
+        if let Self::Behind(key) = self { Some(key) } else { None }
+    }
+
+    const fn state(&self) -> u8 {
+        match self {
+            Self::Absent => 0,
+            Self::Top => 1,
+            Self::Behind(_) => 2,
+        }
     }
 }
 
 impl fmt::Display for PageCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = Vec::new();
-        let rkey = Rkey::new(self.key.rkey.as_str());
-        write(self.key.time_millis, self.key.did.as_str(), rkey, self.carries, &mut text);
+        self.write(&mut text);
         f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
@@ -93,184 +160,153 @@ impl std::str::FromStr for PageCursor {
     }
 }
 
-/// Appends a cursor's text.
-pub(super) fn write(time_millis: i64, did: &str, rkey: Rkey<'_>, carries: [i32; 3], out: &mut Vec<u8>) {
-    let is_text = matches!(rkey, Rkey::Text(_));
-    let has_carries = carries != [0; 3];
+impl PageCursor {
+    /// Appends the cursor's text.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        match &self.positions {
+            [Position::Behind(own), Position::Absent, Position::Absent] => write_own(Key::new(own), out),
+            _ => self.write_mixed(out),
+        }
+    }
+
+    fn write_mixed(&self, out: &mut Vec<u8>) {
+        let mut bytes = Vec::with_capacity(192);
+        bytes.extend([VERSION, FORM_MIXED | if self.parent.is_some() { FORM_PARENT } else { 0 }]);
+        bytes.push(self.positions.iter().rev().fold(0, |states, position| states << 2 | position.state()));
+        for source in [PARENT, GLOBAL] {
+            let carry = i16::try_from(self.carries[source]).expect("invariant: a carry is less than a whole item");
+            bytes.extend(carry.to_be_bytes());
+        }
+        bytes.extend(self.parent.map(|id| id.0.to_be_bytes()).into_iter().flatten());
+        for key in self.positions.iter().filter_map(Position::key).map(Key::new) {
+            write_time_and_did(key, &mut bytes);
+            match key.rkey {
+                Rkey::Tid(tid) => {
+                    bytes.extend([0; 2]);
+                    bytes.extend(tid.to_u64().to_be_bytes());
+                }
+                Rkey::Text(text) => {
+                    bytes.extend(length_of(text));
+                    bytes.extend_from_slice(text.as_bytes());
+                }
+            }
+        }
+        encode(&bytes, out);
+    }
+}
+
+/// Appends the text of the cursor behind one of the community's own posts.
+pub(super) fn write_own(key: Key<'_>, out: &mut Vec<u8>) {
     let mut bytes = Vec::with_capacity(64);
     bytes.push(VERSION);
-    bytes.push(if is_text { FORM_TEXT } else { 0 } | if has_carries { FORM_CARRIES } else { 0 });
-    bytes.extend_from_slice(&time_millis.to_be_bytes());
-    if has_carries {
-        carries.iter().for_each(|carry| bytes.extend_from_slice(&carry.to_be_bytes()));
-    }
-    let length = u16::try_from(did.len()).expect("invariant: a DID has at most 2,048 bytes");
-    bytes.extend_from_slice(&length.to_be_bytes());
-    bytes.extend_from_slice(did.as_bytes());
-    match rkey {
+    bytes.push(if matches!(key.rkey, Rkey::Text(_)) { FORM_TEXT } else { 0 });
+    write_time_and_did(key, &mut bytes);
+    match key.rkey {
         Rkey::Tid(tid) => bytes.extend_from_slice(&tid.to_u64().to_be_bytes()),
         Rkey::Text(text) => bytes.extend_from_slice(text.as_bytes()),
     }
+    encode(&bytes, out);
+}
+
+fn write_time_and_did(key: Key<'_>, bytes: &mut Vec<u8>) {
+    bytes.extend_from_slice(&key.time_millis.to_be_bytes());
+    bytes.extend_from_slice(&length_of(key.did));
+    bytes.extend_from_slice(key.did.as_bytes());
+}
+
+fn length_of(text: &str) -> [u8; 2] {
+    u16::try_from(text.len()).expect("invariant: a DID has at most 2,048 bytes, a rkey 512").to_be_bytes()
+}
+
+fn encode(bytes: &[u8], out: &mut Vec<u8>) {
     let at = out.len();
     out.resize(at + BASE64URL_NOPAD.encode_len(bytes.len()), 0);
-    BASE64URL_NOPAD.encode_mut(&bytes, &mut out[at..]);
+    BASE64URL_NOPAD.encode_mut(bytes, &mut out[at..]);
 }
 
 /// What is not parsed yet.
 struct Rest<'a>(&'a [u8]);
 
 const CUT_SHORT: PageCursorError = PageCursorError::Malformed("is cut short");
+const BAD_RKEY: PageCursorError = PageCursorError::Malformed("names no record key");
 
 impl Rest<'_> {
+    fn own(mut self, is_text: bool) -> Result<PageCursor, PageCursorError> {
+        let (time_millis, did) = self.time_and_did()?;
+        let rkey = if is_text { text_rkey(std::mem::take(&mut self.0))? } else { self.tid()? };
+        self.end()?;
+        Ok(PageCursor::behind(PostKey { time_millis, did, rkey }))
+    }
+
+    fn mixed(mut self, has_parent: bool) -> Result<PageCursor, PageCursorError> {
+        let states = self.take::<1>()?[0];
+        let [parent, global] = [self.take()?, self.take()?].map(|carry| i32::from(i16::from_be_bytes(carry)));
+        let carries = [-(parent + global), parent, global];
+        let parent = if has_parent { Some(CommunityId(u32::from_be_bytes(self.take()?))) } else { None };
+        let mut positions = [const { Position::Absent }; SOURCES];
+        for (source, position) in positions.iter_mut().enumerate() {
+            *position = match states >> (2 * source) & 3 {
+                0 => Position::Absent,
+                1 => Position::Top,
+                2 => Position::Behind(self.key()?),
+                _ => return Err(PageCursorError::Malformed("has an unknown state")),
+            };
+        }
+        self.end()?;
+        let cursor = PageCursor { positions, carries, parent };
+        if states >> (2 * SOURCES) != 0 || cursor.is_own() || !cursor.positions.iter().any(|one| one.key().is_some()) {
+            return Err(PageCursorError::Malformed("has an unknown state"));
+        }
+        let owes = |(position, carry): (&Position, &i32)| *carry == 0 || *position != Position::Absent;
+        if !cursor.positions.iter().zip(&carries).all(owes) || carries.iter().any(|carry| carry.abs() >= WHOLE) {
+            return Err(PageCursorError::Malformed("owes what no page owes"));
+        }
+        Ok(cursor)
+    }
+
+    fn key(&mut self) -> Result<PostKey, PageCursorError> {
+        let (time_millis, did) = self.time_and_did()?;
+        let rkey = match usize::from(u16::from_be_bytes(self.take()?)) {
+            0 => self.tid()?,
+            length => text_rkey(self.split(length)?)?,
+        };
+        Ok(PostKey { time_millis, did, rkey })
+    }
+
+    fn time_and_did(&mut self) -> Result<(i64, Did), PageCursorError> {
+        let time_millis = i64::from_be_bytes(self.take()?);
+        let length = usize::from(u16::from_be_bytes(self.take()?));
+        let did = std::str::from_utf8(self.split(length)?).ok().and_then(|text| Did::parse(text).ok());
+        Ok((time_millis, did.ok_or(PageCursorError::Malformed("names no DID"))?))
+    }
+
+    fn tid(&mut self) -> Result<RecordKey, PageCursorError> {
+        Ok(Tid::from_u64(u64::from_be_bytes(self.take()?)).into())
+    }
+
     fn take<const N: usize>(&mut self) -> Result<[u8; N], PageCursorError> {
         let (taken, rest) = self.0.split_first_chunk().ok_or(CUT_SHORT)?;
         self.0 = rest;
         Ok(*taken)
     }
 
-    fn carries(&mut self) -> Result<[i32; 3], PageCursorError> {
-        let mut carries = [0; 3];
-        for carry in &mut carries {
-            *carry = i32::from_be_bytes(self.take()?);
-        }
-        if carries == [0; 3] {
-            return Err(PageCursorError::Malformed("spells out carries of zero"));
-        }
-        Ok(carries)
-    }
-
-    fn did(&mut self) -> Result<Did, PageCursorError> {
-        let length = usize::from(u16::from_be_bytes(self.take()?));
-        let (did, rest) = self.0.split_at_checked(length).ok_or(CUT_SHORT)?;
+    fn split(&mut self, length: usize) -> Result<&[u8], PageCursorError> {
+        let (taken, rest) = self.0.split_at_checked(length).ok_or(CUT_SHORT)?;
         self.0 = rest;
-        std::str::from_utf8(did)
-            .ok()
-            .and_then(|text| Did::parse(text).ok())
-            .ok_or(PageCursorError::Malformed("names no DID"))
+        Ok(taken)
     }
 
-    fn rkey(mut self, is_text: bool) -> Result<RecordKey, PageCursorError> {
-        if is_text {
-            let text = std::str::from_utf8(self.0).ok();
-            return text
-                .filter(|text| matches!(Rkey::new(text), Rkey::Text(_)))
-                .and_then(|text| RecordKey::parse(text).ok())
-                .ok_or(PageCursorError::Malformed("names no record key"));
-        }
-        let number = u64::from_be_bytes(self.take()?);
-        if !self.0.is_empty() {
-            return Err(PageCursorError::Malformed("goes on behind its end"));
-        }
-        Ok(Tid::from_u64(number).into())
+    fn end(&self) -> Result<(), PageCursorError> {
+        if self.0.is_empty() { Ok(()) } else { Err(PageCursorError::Malformed("goes on behind its end")) }
     }
+}
+
+/// A rkey that is spelt out, and so is no TID.
+fn text_rkey(bytes: &[u8]) -> Result<RecordKey, PageCursorError> {
+    let text = std::str::from_utf8(bytes).ok().filter(|text| matches!(Rkey::new(text), Rkey::Text(_)));
+    text.and_then(|text| RecordKey::parse(text).ok()).ok_or(BAD_RKEY)
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn cursor() -> impl Strategy<Value = PageCursor> {
-        let did = prop_oneof!["did:plc:[a-z2-7]{24}", "did:web:[a-z0-9.]{1,30}[a-z]"];
-        let rkey = prop_oneof![
-            any::<u64>().prop_map(|number| Tid::from_u64(number).to_string()),
-            "[A-Za-z0-9_:~-]{1,40}".prop_map(|text: String| text),
-        ];
-        let carries = prop_oneof![Just([0; 3]), any::<[i32; 3]>()];
-        (any::<i64>(), did, rkey, carries).prop_map(|(time_millis, did, rkey, carries)| PageCursor {
-            key: PostKey {
-                time_millis,
-                did: Did::parse(&did).expect("a DID"),
-                rkey: RecordKey::parse(&rkey).expect("a record key"),
-            },
-            carries,
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn a_cursor_survives_its_text(cursor in cursor()) {
-            let text = cursor.to_string();
-            prop_assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'));
-            prop_assert_eq!(PageCursor::parse(&text), Ok(cursor));
-        }
-
-        /// One byte changed, taken away or added: another cursor, or none; never the same, never another spelling.
-        #[test]
-        fn a_cursor_has_one_spelling(cursor in cursor(), at in any::<prop::sample::Index>(), byte in any::<char>(), how in 0..3) {
-            let mut text: Vec<char> = cursor.to_string().chars().collect();
-            let at = at.index(text.len());
-            match how {
-                0 => text[at] = byte,
-                1 => drop(text.remove(at)),
-                _ => text.insert(at, byte),
-            }
-            let changed: String = text.into_iter().collect();
-            if let Ok(parsed) = PageCursor::parse(&changed) {
-                prop_assert_eq!(parsed.to_string(), changed);
-            }
-        }
-
-        #[test]
-        fn nothing_panics(text in "\\PC{0,200}", bytes in prop::collection::vec(any::<u8>(), 0..100)) {
-            let encoded = BASE64URL_NOPAD.encode(&bytes);
-            for text in [text, encoded] {
-                if let Ok(parsed) = PageCursor::parse(&text) {
-                    prop_assert_eq!(parsed.to_string(), text);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn malformed_cursors_are_refused() {
-        let (did, tid) = ("did:plc:ewvi7nxzyoun6zhxrhs64oiz", 0x1234_u64.to_be_bytes());
-        let good = [&[1, 0], &[0; 8][..], &[0, 32], did.as_bytes(), &tid].concat();
-        let parse = |bytes: &[u8]| PageCursor::parse(&BASE64URL_NOPAD.encode(bytes));
-        assert!(parse(&good).is_ok());
-        let with = |at: usize, byte: u8| {
-            let mut bytes = good.clone();
-            bytes[at] = byte;
-            parse(&bytes)
-        };
-        assert_eq!(with(0, 2), Err(PageCursorError::Version(2)));
-        assert_eq!(with(1, 4), Err(PageCursorError::Malformed("has an unknown form")));
-        assert_eq!(with(11, 255), Err(CUT_SHORT));
-        assert_eq!(with(12, b'x'), Err(PageCursorError::Malformed("names no DID")));
-        assert_eq!(with(20, 0xff), Err(PageCursorError::Malformed("names no DID")));
-        assert_eq!(parse(&[&good[..], &[0]].concat()), Err(PageCursorError::Malformed("goes on behind its end")));
-        for length in 0..good.len() {
-            assert!(parse(&good[..length]).is_err(), "{length}");
-        }
-        let text_form = |rkey: &str| parse(&[&[1, 1], &[0; 8][..], &[0, 32], did.as_bytes(), rkey.as_bytes()].concat());
-        assert!(text_form("self").is_ok());
-        let no_rkey = Err(PageCursorError::Malformed("names no record key"));
-        for bad in ["", "..", "a/b", "é", "3jzfcijpj2z2a"] {
-            assert_eq!(text_form(bad), no_rkey, "{bad:?}");
-        }
-        let carries =
-            |carry: u8| parse(&[&[1, 2], &[0; 8][..], &[0; 11], &[carry], &[0, 32], did.as_bytes(), &tid].concat());
-        assert_eq!(carries(9).map(|cursor| cursor.carries), Ok([0, 0, 9]));
-        assert_eq!(carries(0), Err(PageCursorError::Malformed("spells out carries of zero")));
-        let text = BASE64URL_NOPAD.encode(&good);
-        let not_base64 = Err(PageCursorError::Malformed("is not base64url without padding"));
-        for bad in
-            [format!("{text}=="), format!("{text} "), text.replace('A', "+"), format!("{}B", &text[..text.len() - 1])]
-        {
-            assert!(PageCursor::parse(&bad).is_err(), "{bad}");
-        }
-        assert_eq!(PageCursor::parse("a b"), not_base64);
-        assert_eq!(PageCursor::parse(&"A".repeat(4097)), Err(PageCursorError::TooLong(4097)));
-    }
-
-    #[test]
-    fn the_longest_cursor_is_read() {
-        let did = Did::parse(&format!("did:web:{}", "a".repeat(2040))).expect("2,048 bytes");
-        let rkey = RecordKey::parse(&"r".repeat(512)).expect("512 bytes");
-        let cursor = PageCursor { key: PostKey { time_millis: i64::MAX, did, rkey }, carries: [i32::MIN; 3] };
-        let text = cursor.to_string();
-        assert!(text.len() <= PAGE_CURSOR_BYTES_MAX, "{}", text.len());
-        assert_eq!(PageCursor::parse(&text), Ok(cursor));
-    }
-}
+#[path = "tests/cursor.rs"]
+mod tests;

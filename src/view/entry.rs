@@ -1,7 +1,8 @@
 //! One post in 16 bytes.
 //!
 //! ```text
-//!   word 0   TID of the rkey, or where the side flag is set: index into the chunk's side table of rkeys
+//!   word 0   TID of the rkey, or where the side flag is set (the rkey is no TID, or there are several hashtags): index
+//!            into the chunk's side table
 //!   word 1   63 ……………… 40 | 39 ……………… 35 | 34   | 33      | 32     | 31 …………………………………………………… 0
 //!            author's seat | 0           | side | removed | hidden | milliseconds since the chunk's base
 //! ```

@@ -5,16 +5,21 @@
 //!
 //! ```text
 //!   View ─► map (swapped whole) ─► Community ─► root (swapped whole) ─► chunk, chunk, chunk … each oldest first
-//!           id, alias               info             │                     16 bytes an entry: TID | seat, flags, time
-//!                                                    └─► seats: who, and whether their posts are shown
+//!        │  id, alias               info        │    │                     16 bytes an entry: TID | seat, flags, time
+//!        │                                      │    └─► seats: who, and whether their posts are shown
+//!        │                                      └─► excluded: what its moderators hide, whom they block
+//!        └► global root: every post that is visible somewhere, once; 20 bytes an entry, with its hashtag
 //! ```
+//! A page of one source walks that community's ring (`community`). A mixed page walks up to three rings (`mixed`) by
+//! quotas (`mix`): the community's, its parent's, and the global one, however many communities there are.
+//!
 //!
 //! What always holds:
 //! - A reader never waits for the writer, nor for another reader; the writer never waits for a reader.
 //! - Below its published length a chunk changes in nothing but its flags. In-order posts go into the last chunk's free
 //!   room; everything else copies the chunks it touches, and swaps the root.
 //! - Chunks, and entries within them, are in the order of [`PostKey`], each key once.
-//! - An item that is visible while a reader walks from page to page is met exactly once.
+//! - An item that is visible, and of the same source, while a reader walks from page to page is met exactly once.
 //! - What is applied is seen, at the latest, when [`Writer::publish`] has returned. Flags, an author's being shown,
 //!   and in-order posts are seen earlier.
 //! - A seat is never given to another author while its community is served.
@@ -26,9 +31,13 @@ mod chunk;
 mod community;
 mod cursor;
 mod entry;
+mod excluded;
 mod map;
+mod mix;
+mod mixed;
 mod page;
 mod room;
+mod root;
 mod seats;
 mod writer;
 
@@ -49,7 +58,10 @@ use crate::fact::CommunityId;
 #[cfg(doc)]
 use crate::fact::{Change, PostKey};
 use crate::syntax::Did;
+use crate::syntax::Time;
 use map::Map;
+use page::Pins;
+use root::Root;
 
 /// An empty view, and the one writer of it.
 pub fn new() -> (Writer, View) {
@@ -64,6 +76,8 @@ pub struct View(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     map: ArcSwap<Map>,
+    /// Every post that is visible in some community, once.
+    global: ArcSwap<Root>,
     /// Grows each time that `map` is swapped, after it was.
     version: AtomicU64,
     posts: AtomicU64,
@@ -92,6 +106,20 @@ impl View {
     /// is given it is that owner's; where none is, and several configs have that rkey, it is the least id.
     pub fn find_feed(&self, rkey: &str, owner: Option<&Did>) -> Option<Arc<Community>> {
         self.0.map.load().find_feed(rkey, owner).cloned()
+    }
+
+    /// A page of a community's feed: the newest visible posts that come after `after`, at most `limit` of them (1 where it
+    /// is 0, [`PAGE_ITEMS_MAX`](crate::limits::PAGE_ITEMS_MAX) where it is more), from its own posts, its parent's and all
+    /// others as its mix says. It pins what it shows: render it, and let it go before waiting for anything.
+    pub fn page(&self, community: &Community, now: Time, limit: usize, after: Option<&PageCursor>) -> Page {
+        if !community.is_mixed() {
+            return community.page(now, limit, after);
+        }
+        let info = community.info();
+        let own = community.pin();
+        let parent = info.parent.and_then(|parent| self.0.map.load().find(parent).map(|parent| parent.pin()));
+        let pins = Pins { own, others: Some(Box::new((parent, self.0.global.load()))) };
+        mixed::page(community, &info, pins, now, limit, after)
     }
 
     /// All that are served at this moment, sorted by id.

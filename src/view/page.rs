@@ -10,44 +10,81 @@
 
 use std::sync::atomic::Ordering;
 
-use super::chunk::Rkey;
-use super::community::Pin;
+use super::chunk::{Key, Rkey};
 use super::cursor::{self, PageCursor};
 use super::entry::{Entry, Meta};
-use crate::fact::PostKey;
-use crate::syntax::{Did, RecordKey};
+use super::mix::{GLOBAL, OWN, PARENT};
+use super::root::{Pin, Root};
 
 /// A page, holding on to what it shows. Render it and drop it: while it lives, what it shows is kept in memory.
 pub struct Page {
-    root: Pin,
+    pins: Pins,
     items: Vec<Item>,
     end: Option<End>,
+}
+
+/// The roots that a page shows items of.
+pub(super) struct Pins {
+    pub(super) own: Pin,
+    /// Of a mixed page: the parent's root, where there is a parent, and the global one.
+    pub(super) others: Option<Box<(Option<Pin>, Pin)>>,
+}
+
+impl Pins {
+    /// The root of a source, where it has one.
+    pub(super) fn root(&self, source: usize) -> Option<&Root> {
+        match (source, &self.others) {
+            (OWN, _) => Some(&self.own),
+            (PARENT, Some(others)) => others.0.as_ref().map(|pin| &***pin),
+            (GLOBAL, Some(others)) => Some(&others.1),
+            _ => None,
+        }
+    }
 }
 
 /// One entry, as the walk saw it.
 #[derive(Clone, Copy)]
 pub(super) struct Item {
-    rkey: u64,
-    meta: Meta,
+    pub(super) rkey: u64,
+    pub(super) meta: Meta,
     /// Of the pinned root. Chunks hold at least one of at most 2^32 posts.
-    chunk: u32,
+    pub(super) chunk: u32,
+    source: u8,
 }
 
-/// What the cursor says beside the last item.
-pub(super) struct End {
-    pub(super) time_millis: i64,
-    pub(super) carries: [i32; 3],
+/// What the cursor says.
+pub(super) enum End {
+    /// Behind the last item, beside its words.
+    Own { time_millis: i64 },
+    /// Whatever it says.
+    Mixed(Box<PageCursor>),
 }
 
 impl Item {
+    /// Of the community's own posts.
     pub(super) fn new(entry: &Entry, meta: Meta, chunk: usize) -> Self {
-        Self { rkey: entry.rkey.load(Ordering::Relaxed), meta, chunk: chunk as u32 }
+        Self { rkey: entry.rkey.load(Ordering::Relaxed), meta, chunk: chunk as u32, source: OWN as u8 }
+    }
+
+    #[must_use]
+    pub(super) const fn of_source(self, source: usize) -> Self {
+        Self { source: source as u8, ..self }
+    }
+
+    pub(super) const fn source(&self) -> usize {
+        self.source as usize
     }
 }
 
 impl Page {
-    pub(super) const fn new(root: Pin, items: Vec<Item>, end: Option<End>) -> Self {
-        Self { root, items, end }
+    /// Of the community's own posts alone.
+    pub(super) const fn own(root: Pin, items: Vec<Item>, end: Option<End>) -> Self {
+        Self { pins: Pins { own: root, others: None }, items, end }
+    }
+
+    /// Of several sources.
+    pub(super) const fn mixed(pins: Pins, items: Vec<Item>, end: Option<End>) -> Self {
+        Self { pins, items, end }
     }
 
     /// Items on this page.
@@ -72,25 +109,34 @@ impl Page {
 
     /// Where the next page goes on; `None` where nothing visible follows.
     pub fn cursor(&self) -> Option<PageCursor> {
-        let (end, (did, rkey)) = self.end()?;
-        let rkey = match rkey {
-            Rkey::Tid(tid) => RecordKey::from(tid),
-            Rkey::Text(text) => RecordKey::parse(text).expect("invariant: it was a record key"),
-        };
-        let did = Did::parse(did).expect("invariant: it was a DID");
-        Some(PageCursor { key: PostKey { time_millis: end.time_millis, did, rkey }, carries: end.carries })
+        match self.end.as_ref()? {
+            End::Own { time_millis } => Some(PageCursor::behind(self.last_key(*time_millis)?.to_post())),
+            End::Mixed(cursor) => Some((**cursor).clone()),
+        }
     }
 
-    fn end(&self) -> Option<(&End, (&str, Rkey<'_>))> {
-        Some((self.end.as_ref()?, self.words(self.items.last()?)))
+    fn last_key(&self, time_millis: i64) -> Option<Key<'_>> {
+        let (did, rkey) = self.words(self.items.last()?);
+        Some(Key { time_millis, did, rkey })
     }
 
     /// Author and rkey of an item.
     fn words(&self, item: &Item) -> (&str, Rkey<'_>) {
-        // The walk met both under this pin.
-        let seat = self.root.seats.get(item.meta.seat()).expect("invariant: the walk found the seat");
-        let rkey = self.root.chunks[item.chunk as usize].rkey(item.rkey, item.meta);
-        (seat.did(), rkey)
+        if item.source == OWN as u8 {
+            return self.pins.own.words(item);
+        }
+        self.pins.root(item.source()).expect("invariant: the item came from there").words(item)
+    }
+
+    /// Appends the cursor's text.
+    fn write_cursor(&self, end: &End, out: &mut Vec<u8>) {
+        match end {
+            End::Own { time_millis } => {
+                let key = self.last_key(*time_millis).expect("invariant: a page without items has no cursor");
+                cursor::write_own(key, out);
+            }
+            End::Mixed(cursor) => cursor.write(out),
+        }
     }
 
     /// Appends the page as the body of `getFeedSkeleton`.
@@ -112,9 +158,9 @@ impl Page {
             out.pop();
         }
         out.push(b']');
-        if let Some((end, (did, rkey))) = self.end() {
+        if let Some(end) = &self.end {
             out.extend_from_slice(b",\"cursor\":\"");
-            cursor::write(end.time_millis, did, rkey, end.carries, out);
+            self.write_cursor(end, out);
             out.push(b'"');
         }
         out.push(b'}');

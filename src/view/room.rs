@@ -1,4 +1,4 @@
-//! The writer's side of one community.
+//! The writer's side of one ring: a community's, or the global one, which has every shared post once.
 //!
 //! In: changes to its posts and authors. Out: flags in chunks that readers hold, entries behind the last one, and, when
 //! it is published, a new root.
@@ -7,7 +7,8 @@
 //! |---|---|---|
 //! | insert | behind all others | into the last chunk's free room; else that chunk is copied larger, or a new one begun |
 //! | insert | elsewhere | its chunk is copied with it, and split where it is full |
-//! | insert | where it was removed | its flag is taken back |
+//! | insert | where it was removed | its flag is taken back; with other hashtags than it had, its chunk is copied |
+//! | retag | | its chunk is copied, with the other hashtags |
 //! | hide, remove | | the flag; a chunk of which more than half is removed is copied without those |
 //! | evict | in chunks that are older altogether | they are dropped |
 //! | evict | in the next chunk | as removed |
@@ -21,15 +22,15 @@ use std::iter::once;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::chunk::{Chunk, Key, Row, offset_millis};
-use super::community::{Community, Root};
+use super::chunk::{Chunk, Hashtags, Key, Row, offset_millis};
+use super::root::Root;
 use super::seats::{Dids, SeatTable, Taken};
-use crate::fact::PostKey;
+use crate::fact::{PostKey, Tags};
 use crate::limits::{CHUNK_ENTRIES, CHUNK_ENTRIES_FIRST};
 
-/// One community, to be changed.
+/// One ring, to be changed.
 pub(super) struct Room {
-    pub(super) community: Arc<Community>,
+    hashtags: Hashtags,
     chunks: Vec<Held>,
     seats: SeatTable,
     /// Whether readers have an older root than this.
@@ -65,16 +66,16 @@ enum Place {
 }
 
 impl Room {
-    pub(super) fn new(community: Arc<Community>) -> Self {
-        Self { community, chunks: Vec::new(), seats: SeatTable::default(), is_dirty: false, live: 0, due: None }
+    pub(super) fn new(hashtags: Hashtags) -> Self {
+        Self { hashtags, chunks: Vec::new(), seats: SeatTable::default(), is_dirty: false, live: 0, due: None }
     }
 
-    /// Swaps the root, where it has changed.
-    pub(super) fn publish(&mut self) {
-        if std::mem::take(&mut self.is_dirty) {
+    /// The root that readers are to see, where it is another one than they were given last.
+    pub(super) fn take_root(&mut self) -> Option<Root> {
+        std::mem::take(&mut self.is_dirty).then(|| {
             let chunks = self.chunks.iter().map(|held| Arc::clone(&held.chunk)).collect();
-            self.community.set_root(Root { chunks, seats: self.seats.seats.clone() });
-        }
+            Root { chunks, seats: self.seats.seats.clone() }
+        })
     }
 
     /// Shows or hides an author's posts. `false` where every seat is taken.
@@ -100,17 +101,46 @@ impl Room {
     }
 
     /// `false` where the post is there already, or every seat is taken.
-    pub(super) fn insert(&mut self, post: &PostKey, hidden: bool, dids: &mut Dids) -> bool {
+    pub(super) fn insert(&mut self, post: &PostKey, tags: Tags, hidden: bool, dids: &mut Dids) -> bool {
         let key = Key::new(post);
         let Some(seat) = self.take_seat(key.did, dids) else { return false };
-        let row = Row { time_millis: key.time_millis, seat, hidden, rkey: key.rkey.into() };
+        let row = Row { time_millis: key.time_millis, seat, hidden, rkey: key.rkey.into(), tags: self.kept(tags) };
         match self.place(key) {
-            Place::Here(at, index) if !self.revive(at, index, hidden) => return false,
-            Place::Here(..) => {}
+            Place::Here(at, index) => {
+                let revived = self.revive(at, index, row);
+                self.live += u64::from(revived);
+                return revived;
+            }
             Place::Gap(at, index) => self.insert_at(at, index, row),
         }
         self.live += 1;
         true
+    }
+
+    /// Gives a post other hashtags. `false` where it is not there.
+    pub(super) fn retag(&mut self, post: &PostKey, tags: Tags) -> bool {
+        let Place::Here(at, index) = self.place(Key::new(post)) else { return false };
+        let row = self.chunks[at].chunk.row(index);
+        if self.chunks[at].chunk.entries()[index].meta().is_removed() {
+            return false;
+        }
+        let tags = self.kept(tags);
+        if row.tags != tags {
+            self.put_again(at, index, Row { tags, ..row });
+        }
+        true
+    }
+
+    /// Of the global ring: the post is there from now on, with these hashtags. `false` where every seat is taken.
+    pub(super) fn share(&mut self, post: &PostKey, tags: Tags, dids: &mut Dids) -> bool {
+        // Here an author is shown by their posts' being here.
+        self.retag(post, tags.clone())
+            || (self.show(post.did.as_str(), true, dids) && self.insert(post, tags, false, dids))
+    }
+
+    /// What entries keep of a post's hashtags: the ring's own one goes without saying.
+    fn kept(&self, tags: Tags) -> Option<Tags> {
+        Some(tags).filter(|tags| self.hashtags == Hashtags::Many || matches!(tags, Tags::Many(_)))
     }
 
     /// `false` where the post is not there.
@@ -191,16 +221,28 @@ impl Room {
     }
 
     /// Takes back a removal. `false` where the entry is not removed.
-    fn revive(&mut self, at: usize, index: usize, hidden: bool) -> bool {
+    fn revive(&mut self, at: usize, index: usize, row: Row) -> bool {
         let held = &mut self.chunks[at];
         let entry = &held.chunk.entries()[index];
         let meta = entry.meta();
         if !meta.is_removed() {
             return false;
         }
-        held.dead -= 1;
-        entry.set_meta(meta.removed(false).hidden(hidden));
+        if held.chunk.row(index).tags == row.tags {
+            held.dead -= 1;
+            entry.set_meta(meta.removed(false).hidden(row.hidden));
+        } else {
+            self.put_again(at, index, row);
+        }
         true
+    }
+
+    /// Copies a chunk with another row in the place of one entry.
+    fn put_again(&mut self, at: usize, index: usize, row: Row) {
+        let chunk = &self.chunks[at].chunk;
+        let (before, behind) = (chunk.rows(0..index), chunk.rows(index + 1..usize::MAX));
+        let rows: Vec<Row> = before.chain(once(row)).chain(behind).collect();
+        self.replace(at..at + 1, &rows);
     }
 
     fn insert_at(&mut self, at: usize, index: usize, row: Row) {
@@ -254,7 +296,8 @@ impl Room {
                 (true, 0) => (piece.len() + 1).next_power_of_two().clamp(CHUNK_ENTRIES_FIRST, CHUNK_ENTRIES),
                 (true, _) => CHUNK_ENTRIES,
             };
-            let chunk = Chunk::new(piece, capacity).expect("invariant: a piece has rows, near each other in time");
+            let chunk = Chunk::new(piece, capacity, self.hashtags)
+                .expect("invariant: a piece has rows, near each other in time");
             pieces.push(Held { chunk: Arc::new(chunk), dead: 0 });
             rest = later;
         }

@@ -11,23 +11,52 @@ use std::sync::atomic::Ordering;
 
 use rustc_hash::FxHashMap;
 
+use super::chunk::Hashtags;
+use super::excluded::Excluded;
 use super::room::Room;
 use super::seats::Dids;
 use super::{Community, Shared};
-use crate::fact::{Change, CommunityId, CommunityInfo};
+use crate::fact::{self, Change, CommunityId, CommunityInfo};
 
 /// Applies what the fold says. It never waits for a reader.
 pub struct Writer {
     shared: Arc<Shared>,
-    rooms: FxHashMap<CommunityId, Room>,
+    rooms: FxHashMap<CommunityId, Served>,
+    /// Every post that is visible in some community, once.
+    global: Room,
     due: BTreeSet<(i64, CommunityId)>,
     dids: Dids,
     posts: u64,
     ignored: u64,
-    /// Rooms whose root has changed.
+    /// Communities whose root or exclusions have changed.
     dirty: Vec<CommunityId>,
     /// Communities that the map is to get, or to lose.
     changed: FxHashMap<CommunityId, Option<Arc<Community>>>,
+}
+
+/// A community, and the writer's side of it.
+struct Served {
+    community: Arc<Community>,
+    room: Room,
+    excluded: Excluded,
+    /// Whether readers have older exclusions than these.
+    is_excluded_dirty: bool,
+}
+
+impl Served {
+    fn is_dirty(&self) -> bool {
+        self.room.is_dirty || self.is_excluded_dirty
+    }
+
+    fn publish(&mut self) {
+        // First what is kept out: a post should not be seen before it is known to be hidden.
+        if std::mem::take(&mut self.is_excluded_dirty) {
+            self.community.set_excluded(self.excluded.clone());
+        }
+        if let Some(root) = self.room.take_root() {
+            self.community.set_root(root);
+        }
+    }
 }
 
 impl Writer {
@@ -35,6 +64,7 @@ impl Writer {
         Self {
             shared,
             rooms: FxHashMap::default(),
+            global: Room::new(Hashtags::Many),
             due: BTreeSet::new(),
             dids: Dids::default(),
             posts: 0,
@@ -52,7 +82,13 @@ impl Writer {
             Change::Open { id, info } => self.open(id, info),
             Change::Close { id } => self.close(id),
             Change::Author { id, did, shown } => self.in_room(id, |room, dids| room.show(did.as_str(), shown, dids)),
-            Change::Insert { id, post, hidden } => self.in_room(id, |room, dids| room.insert(&post, hidden, dids)),
+            Change::Insert { id, post, tags, hidden } => {
+                self.in_room(id, |room, dids| room.insert(&post, tags, hidden, dids))
+            }
+            Change::Retag { id, post, tags } => self.in_room(id, |room, _| room.retag(&post, tags)),
+            Change::Share { post, tags } => self.global.share(&post, tags, &mut self.dids),
+            Change::Unshare { post } => self.global.remove(&post),
+            Change::Exclude { id, what, excluded } => self.exclude(id, &what, excluded),
             Change::Remove { id, post } => self.in_room(id, |room, _| room.remove(&post)),
             Change::Hide { id, post, hidden } => self.in_room(id, |room, _| room.hide(&post, hidden)),
             Change::Evict { before_millis } => self.evict(before_millis),
@@ -67,9 +103,12 @@ impl Writer {
     pub fn publish(&mut self) {
         // Roots first: a community is found only when it is complete.
         for id in self.dirty.drain(..) {
-            if let Some(room) = self.rooms.get_mut(&id) {
-                room.publish();
+            if let Some(served) = self.rooms.get_mut(&id) {
+                served.publish();
             }
+        }
+        if let Some(root) = self.global.take_root() {
+            self.shared.global.store(Arc::new(root));
         }
         if !self.changed.is_empty() {
             let map = self.shared.map.load().with_changes(&self.changed);
@@ -82,22 +121,23 @@ impl Writer {
     }
 
     fn open(&mut self, id: CommunityId, info: Arc<CommunityInfo>) -> bool {
-        if let Some(room) = self.rooms.get(&id) {
-            let is_renamed = room.community.info().uri != info.uri;
-            room.community.set_info(info);
+        if let Some(Served { community, .. }) = self.rooms.get(&id) {
+            let is_renamed = community.info().uri != info.uri;
+            community.set_info(info);
             if is_renamed {
-                self.changed.insert(id, Some(Arc::clone(&room.community)));
+                self.changed.insert(id, Some(Arc::clone(community)));
             }
             return true;
         }
         let community = Arc::new(Community::new(id, info));
         self.changed.insert(id, Some(Arc::clone(&community)));
-        self.rooms.insert(id, Room::new(community));
+        let (room, excluded) = (Room::new(Hashtags::One), Excluded::default());
+        self.rooms.insert(id, Served { community, room, excluded, is_excluded_dirty: false });
         true
     }
 
     fn close(&mut self, id: CommunityId) -> bool {
-        let Some(room) = self.rooms.remove(&id) else { return false };
+        let Some(Served { room, .. }) = self.rooms.remove(&id) else { return false };
         self.posts -= room.live;
         if let Some(due) = room.due {
             self.due.remove(&(due, id));
@@ -115,17 +155,30 @@ impl Writer {
                 true
             });
         }
+        self.global.evict(before_millis);
         true
+    }
+
+    fn exclude(&mut self, id: CommunityId, what: &fact::Excluded, excluded: bool) -> bool {
+        let Some(served) = self.rooms.get_mut(&id) else { return false };
+        let was_dirty = served.is_dirty();
+        let done = served.excluded.set(what, excluded);
+        served.is_excluded_dirty |= done;
+        if served.is_dirty() && !was_dirty {
+            self.dirty.push(id);
+        }
+        done
     }
 
     /// Changes one community, and keeps the books. `false` where it is not served, or where `act` says so.
     fn in_room(&mut self, id: CommunityId, act: impl FnOnce(&mut Room, &mut Dids) -> bool) -> bool {
-        let Some(room) = self.rooms.get_mut(&id) else { return false };
-        let (was_dirty, had) = (room.is_dirty, room.live);
-        let done = act(room, &mut self.dids);
-        if room.is_dirty && !was_dirty {
+        let Some(served) = self.rooms.get_mut(&id) else { return false };
+        let (was_dirty, had) = (served.is_dirty(), served.room.live);
+        let done = act(&mut served.room, &mut self.dids);
+        if served.is_dirty() && !was_dirty {
             self.dirty.push(id);
         }
+        let room = &mut served.room;
         self.posts = self.posts - had + room.live;
         let due = room.oldest_millis();
         if due != room.due {

@@ -222,6 +222,41 @@ impl Reference {
         owners.filter(|(id, name)| carries(*id, name)).collect()
     }
 
+    /// What each served feed keeps out: the posts that it hides, the accounts that it blocks.
+    pub fn excluded(&self) -> BTreeMap<CommunityId, BTreeSet<String>> {
+        let targets: BTreeSet<Target> = self
+            .live_of(Collection::Action)
+            .into_iter()
+            .filter_map(|(_, version)| if let Body::Action(action) = &version.body { Some(action) } else { None })
+            .map(|action| action.target.clone())
+            .collect();
+        let excluded = |community: &Name| {
+            let is_out = |target: &&Target| match target {
+                Target::Account(did) if did.as_str() == community.0 => false,
+                Target::Record(uri) if uri.collection.as_str() != Collection::Post.nsid() => false,
+                target => self.is_moderated(community, target),
+            };
+            let name = |target: &Target| match target {
+                Target::Account(did) => did.to_string(),
+                Target::Record(uri) => uri.to_string(),
+            };
+            targets.iter().filter(is_out).map(name).collect()
+        };
+        self.served().into_iter().map(|(id, community)| (id, excluded(&community))).collect()
+    }
+
+    /// The parent of each served feed: another one that is served, and graduated.
+    pub fn parents(&self) -> BTreeMap<CommunityId, Option<CommunityId>> {
+        let served = self.served();
+        let config = |name: &Name| self.live(name).and_then(Version::config);
+        let parent = |community: &Name| {
+            let parent = Self::config_name(config(community)?.parent.as_ref()?.as_str())?;
+            let above = config(&parent).filter(|above| above.stage == Stage::Graduated)?;
+            (parent != *community && served.get(&above.id) == Some(&parent)).then_some(above.id)
+        };
+        served.iter().map(|(&id, community)| (id, parent(community))).collect()
+    }
+
     /// The later claimants of a hashtag, first claim first.
     pub fn contested(&self, id: CommunityId) -> Vec<String> {
         let mut claims: Vec<_> = self.claims[&id].iter().map(|(uri, date)| (*date, uri.clone())).collect();

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use atrarium::clock::{Clock, Now};
 use atrarium::community::inquiry::{Answerer, inquiries};
-use atrarium::fact::{CommunityId, CommunityInfo};
+use atrarium::fact::{CommunityId, CommunityInfo, FeedMix};
 use atrarium::serve::{
     Admin, AdminSource, Bounds, Feeds, Listeners, RingOccupancy, ServeConfig, Site, SkeletonError, Status, Stop,
     UpstreamStatus, run_admin, run_http,
@@ -65,7 +65,12 @@ impl Feeds for Fake {
 
     fn feeds(&self) -> Vec<(CommunityId, Arc<CommunityInfo>)> {
         let uri = RecordUri::parse(&format!("at://{OWNER}/net.atrarium.community.config/3l")).expect("a URI");
-        let info = Arc::new(CommunityInfo { uri, name: "A community".into() });
+        let info = Arc::new(CommunityInfo {
+            uri,
+            name: "A community".into(),
+            mix: FeedMix { own: 10_000, parent: 0, global: 0 },
+            parent: None,
+        });
         self.0.lock().expect("no test panics with it").iter().map(|&id| (id, Arc::clone(&info))).collect()
     }
 

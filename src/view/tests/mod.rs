@@ -1,12 +1,13 @@
 //! The view against a naive list, read page by page; against readers on other threads; and at its edges.
 
 mod naive;
+mod retag;
 mod threads;
 
 use std::sync::Arc;
 
 use super::{Community, Page, PageCursor, View, Writer};
-use crate::fact::{Change, CommunityId, CommunityInfo, PostKey};
+use crate::fact::{Change, CommunityId, CommunityInfo, FeedMix, PostKey, Tags};
 use crate::limits::{CHUNK_ENTRIES, CHUNK_ENTRIES_FIRST, RETENTION_MICROS};
 use crate::syntax::{Did, RecordKey, RecordUri, Tid, Time};
 
@@ -16,7 +17,12 @@ fn did(text: &str) -> Did {
 
 fn info(owner: &str, rkey: &str) -> Arc<CommunityInfo> {
     let uri = format!("at://{owner}/net.atrarium.community.config/{rkey}");
-    Arc::new(CommunityInfo { uri: RecordUri::parse(&uri).expect("a record URI"), name: "name".into() })
+    Arc::new(CommunityInfo {
+        uri: RecordUri::parse(&uri).expect("a record URI"),
+        name: "name".into(),
+        mix: FeedMix { own: 10_000, parent: 0, global: 0 },
+        parent: None,
+    })
 }
 
 fn post(time_millis: i64, author: &str, rkey: &str) -> PostKey {
@@ -31,7 +37,7 @@ const ID: CommunityId = CommunityId(0xa1b2_c3d4);
 const AUTHOR: &str = "did:plc:ewvi7nxzyoun6zhxrhs64oiz";
 
 fn insert(post: &PostKey) -> Change {
-    Change::Insert { id: ID, post: post.clone(), hidden: false }
+    Change::Insert { id: ID, post: post.clone(), tags: Tags::One(ID), hidden: false }
 }
 
 fn remove(post: &PostKey) -> Change {
@@ -106,7 +112,7 @@ fn a_page_is_rendered_as_the_protocol_says() {
     let mut body = Vec::new();
     page.write_json(&mut body);
     let cursor = page.cursor().expect("one more follows");
-    assert_eq!(cursor.key, posts[1]);
+    assert_eq!(*cursor.oldest(), posts[1]);
     assert_eq!(
         String::from_utf8(body).expect("text"),
         format!(
@@ -143,7 +149,7 @@ fn no_cursor_where_only_hidden_posts_follow() {
     let page = community.page(Time::EPOCH, 10, None);
     assert_eq!((page.len(), page.cursor()), (10, None));
     let page = community.page(Time::EPOCH, 9, None);
-    assert_eq!(page.cursor().map(|cursor| cursor.key), Some(posts[591].clone()));
+    assert_eq!(page.cursor().map(|cursor| cursor.oldest().clone()), Some(posts[591].clone()));
 }
 
 /// A cursor is a key: it goes on after its item, its chunk, and the whole community have gone and come back.
@@ -154,7 +160,7 @@ fn a_cursor_survives_what_it_names() {
     posts.iter().for_each(|post| writer.apply(insert(post)));
     writer.publish();
     let cursor = view.find(ID).expect("served").page(Time::EPOCH, 100, None).cursor().expect("more");
-    assert_eq!(cursor.key, posts[600]);
+    assert_eq!(*cursor.oldest(), posts[600]);
     for post in &posts[400..700] {
         writer.apply(remove(post));
     }
@@ -289,7 +295,12 @@ fn eviction_touches_nobody_else() {
         let id = CommunityId(number);
         writer.apply(Change::Open { id, info: info(AUTHOR, "self") });
         writer.apply(Change::Author { id, did: did(AUTHOR), shown: true });
-        writer.apply(Change::Insert { id, post: post(i64::from(number), AUTHOR, "self"), hidden: false });
+        writer.apply(Change::Insert {
+            id,
+            post: post(i64::from(number), AUTHOR, "self"),
+            tags: Tags::One(id),
+            hidden: false,
+        });
     }
     writer.publish();
     let now = Time::from_micros(RETENTION_MICROS + 300_000);

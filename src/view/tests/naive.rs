@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::{did, info, read_all, uri};
-use crate::fact::{Change, CommunityId, PostKey};
+use crate::fact::{Change, CommunityId, PostKey, Tags};
 use crate::limits::RETENTION_MICROS;
 use crate::syntax::{Did, RecordKey, Tid, Time};
 use crate::view::{View, Writer};
@@ -161,7 +161,8 @@ impl Model {
         if let Some(one) = self.naive.get_mut(&id) {
             one.posts.entry(post.clone()).or_insert(hidden);
         }
-        self.writer.apply(Change::Insert { id: CommunityId(id), post, hidden });
+        let tags = tags(id, &post);
+        self.writer.apply(Change::Insert { id: CommunityId(id), post, tags, hidden });
     }
 
     fn remove(&mut self, id: u32, post: PostKey) {
@@ -195,6 +196,15 @@ impl Model {
             let got = read_all(&community, now, limits);
             assert!(got.iter().eq(expected.iter().map(|(_, uri)| uri)), "{id}: {got:#?}\n{expected:#?}");
         }
+    }
+}
+
+/// Some posts carry a second hashtag.
+fn tags(id: u32, post: &PostKey) -> Tags {
+    if post.time_millis % 5 == 0 {
+        Tags::Many([CommunityId(id), CommunityId(99)].into())
+    } else {
+        Tags::One(CommunityId(id))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{did, info, post};
-use crate::fact::{Change, CommunityId, PostKey};
+use crate::fact::{Change, CommunityId, PostKey, Tags};
 use crate::syntax::{Tid, Time};
 use crate::view::{PageCursor, View, Writer};
 
@@ -18,6 +18,11 @@ fn author(number: u64) -> String {
     format!("did:web:author{}", number % AUTHORS)
 }
 
+/// The community's hashtag, and as many more.
+fn tags(more: u32) -> Tags {
+    if more == 0 { Tags::One(ID) } else { Tags::Many((ID.0..=ID.0 + more).map(CommunityId).collect()) }
+}
+
 fn stable() -> Vec<PostKey> {
     (0..STABLE).map(|at| post(at * 2, &author(at as u64), &Tid::from_u64(at as u64).to_string())).collect()
 }
@@ -29,7 +34,7 @@ fn opened() -> (Writer, View) {
         writer.apply(Change::Author { id: ID, did: did(&author(number)), shown: true });
     }
     for post in stable() {
-        writer.apply(Change::Insert { id: ID, post, hidden: false });
+        writer.apply(Change::Insert { id: ID, post, tags: tags(0), hidden: false });
     }
     writer.publish();
     (writer, view)
@@ -62,7 +67,7 @@ fn churn(writer: &mut Writer, rounds: usize, seed: u64) {
                     let post = post(time, &who, &rkey);
                     writer.apply(Change::Author { id: ID, did: post.did.clone(), shown: true });
                     there.push(post.clone());
-                    Change::Insert { id: ID, post, hidden: random.bool() }
+                    Change::Insert { id: ID, post, tags: tags(random.u32(0..3)), hidden: random.bool() }
                 }
                 5..7 if !there.is_empty() => Change::Hide { id: ID, post: there[at].clone(), hidden: random.bool() },
                 7..9 if !there.is_empty() => Change::Remove { id: ID, post: there.swap_remove(at) },
@@ -92,7 +97,7 @@ fn walk(view: &View, random: &mut fastrand::Rng, keys: &BTreeMap<String, PostKey
             assert!(seen.insert(uri), "twice");
         }
         if let (Some(cursor), Some(after)) = (&cursor, &after) {
-            assert!(cursor.key < after.key, "newest first");
+            assert!(cursor.oldest() < after.oldest(), "newest first");
         }
         let Some(cursor) = cursor else { break };
         after = Some(cursor);
@@ -153,7 +158,7 @@ fn pages_are_in_order_while_the_newest_chunk_comes_and_goes() {
             // Behind one another, so that a later round's posts are newer than all that a reader may have pinned.
             let posts: Vec<PostKey> = (0..300).map(|at| newer(round * 300 + at)).collect();
             for post in &posts {
-                writer.apply(Change::Insert { id: ID, post: post.clone(), hidden: false });
+                writer.apply(Change::Insert { id: ID, post: post.clone(), tags: tags(0), hidden: false });
                 writer.publish();
             }
             for post in posts {

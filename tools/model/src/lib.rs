@@ -11,6 +11,7 @@
 //! - `record`: what a record says, or why it is refused.
 //! - `tag`: which community hashtags a post carries.
 //! - `rules`: DESIGN §3, one function a rule, in its order.
+//! - `mix`: mixed pages, from the same rules.
 //!
 //! Architecture Invariant: of the engine nothing is used but `atrarium::syntax`. No index, no increment, no cleverness:
 //! a mistake here must not be the same mistake as there.
@@ -27,6 +28,7 @@ use atrarium::syntax::{Did, RecordKey, Tid, Time};
 
 pub use frame::{Account, Commit, Event, Operation, parse};
 pub use record::{Acceptance, Action, Config, Content, FeedMix, Membership, Post, Target, Verb, read};
+pub use rules::mix::{Mixed, Reader};
 pub use tag::tags_in_text;
 
 /// The collections that are read; everything else is skipped.

@@ -2,6 +2,9 @@
 //!
 //! In: every version of every record, and a moment. Out: the feeds at that moment.
 
+#[path = "mix.rs"]
+pub(crate) mod mix;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use atrarium::syntax::{Did, RecordUri, Tid, Time};
@@ -34,7 +37,8 @@ struct Community<'a> {
 }
 
 impl Model {
-    /// What each served community's feed holds at `now`, newest first, by the community's id.
+    /// What each served community's feed holds at `now`, newest first, by the community's id: its own posts, whatever its
+    /// mix. Mixed pages are [`Model::mixed`]'s.
     pub fn feeds(&self, now: Time) -> BTreeMap<String, Vec<String>> {
         let posts = self.live(POST, |content| if let Content::Post(it) = content { Some(it) } else { None });
         let memberships =

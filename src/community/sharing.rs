@@ -1,0 +1,97 @@
+//! Sharing: what a community may take from others, and what it keeps out.
+//!
+//! In: what the view was told of places in feeds; the dockets of hides and blocks. Out: [`Change::Share`] and
+//! [`Change::Unshare`], by which every post that is visible somewhere stands once among those that mixed pages draw on;
+//! and [`Change::Exclude`], by which a community's moderators keep posts and accounts out of all its sources.
+//!
+//! What always holds:
+//! - a post is shared exactly while it is in the ring of some open feed where its author is shown and it is not hidden
+//!   (until [`Change::Evict`] ends it silently);
+//! - `Community::excluded` is empty while the community is not open; else it holds exactly the posts that it hides and the
+//!   accounts that it blocks, its owner never among them, known to the fold otherwise or not.
+
+use super::Fold;
+use super::feeds::Place;
+use super::posts::{PostBody, PostRow};
+use super::rulings::{Docket, Subject};
+use crate::fact::{Change, Excluded};
+
+impl Fold {
+    /// A place of a post may have become visible.
+    pub(super) fn share(&mut self, post: u32, out: &mut Vec<Change>) {
+        if !self.posts[post].is_shared {
+            self.sync_shared(post, out);
+        }
+    }
+
+    /// A place of a post may be visible no more.
+    pub(super) fn unshare(&mut self, post: u32, out: &mut Vec<Change>) {
+        if self.posts[post].is_shared {
+            self.sync_shared(post, out);
+        }
+    }
+
+    fn sync_shared(&mut self, post: u32, out: &mut Vec<Change>) {
+        let row = &self.posts[post];
+        let visible = self.is_visible_somewhere(row);
+        if visible == row.is_shared {
+            return;
+        }
+        let key = self.posts.post_key(post, &self.people);
+        out.push(match row.version.body.as_ref().and_then(PostBody::tags_told).filter(|_| visible) {
+            Some(tags) => Change::Share { post: key, tags },
+            None => Change::Unshare { post: key },
+        });
+        self.posts.set_shared(post, visible);
+    }
+
+    fn is_visible_somewhere(&self, row: &PostRow) -> bool {
+        let body = row.version.body.as_ref().filter(|_| row.is_held);
+        body.is_some_and(|body| body.places.iter().any(|place| self.is_visible_at(row, place)))
+    }
+
+    /// Its age aside.
+    fn is_visible_at(&self, row: &PostRow, place: &Place) -> bool {
+        let author = self.feeds.get(&place.id).and_then(|feed| feed.authors.get(&row.author));
+        !place.hidden && author.is_some_and(|author| author.shown && (place.position as usize) < author.in_ring)
+    }
+
+    /// Tells the view whether a community keeps a subject out of what it takes from others.
+    pub(super) fn sync_excluded(&mut self, community: u32, subject: &Subject, out: &mut Vec<Change>) {
+        let row = &self.communities[community];
+        let Some(id) = row.open else { return };
+        let (what, excluded) = match subject {
+            Subject::Post(did, key) => {
+                let post = (*did, key.clone());
+                let what = Excluded::Post { did: self.people[*did].did.clone(), rkey: key.to_record_key() };
+                (what, row.hides(&post))
+            }
+            Subject::Block(did) => {
+                let blocks = row.standings.get(did).is_some_and(|standing| standing.blocks.affirms());
+                (Excluded::Account(self.people[*did].did.clone()), blocks && *did != row.owner)
+            }
+            Subject::Acceptance(_) => return,
+        };
+        let told = &mut self.communities[community].excluded;
+        let news = if excluded { told.insert(subject.clone()) } else { told.remove(subject) };
+        if news {
+            out.push(Change::Exclude { id, what, excluded });
+        }
+    }
+
+    /// Does so for all that any action of the community is about.
+    pub(super) fn sync_all_excluded(&mut self, community: u32, out: &mut Vec<Change>) {
+        let row = &self.communities[community];
+        if row.posts.is_empty() && row.standings.is_empty() {
+            return;
+        }
+        let posts = row.posts.keys().map(|(did, key)| Subject::Post(*did, key.clone()));
+        let is_about = |docket: &Docket| !docket.is_empty();
+        let blocks = row.standings.iter().filter(|(_, standing)| is_about(&standing.blocks));
+        let mut subjects: Vec<Subject> = posts.chain(blocks.map(|(&did, _)| Subject::Block(did))).collect();
+        subjects.sort_unstable();
+        for subject in subjects {
+            self.sync_excluded(community, &subject, out);
+        }
+    }
+}
