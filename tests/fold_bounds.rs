@@ -61,6 +61,7 @@ impl World {
             let stats = self.fold.stats();
             assert!(stats.waiting <= BOUNDS.waiting && stats.tombstones <= BOUNDS.tombstones, "{stats:?}");
         }
+        self.oracle.assert_shared();
     }
 
     fn feed(&self, id: u32) -> Option<Vec<String>> {

@@ -42,10 +42,10 @@ pub(super) struct Community {
     pub posts: FxHashMap<(DidIndex, Key), Docket>,
     /// The feed that the view shows for this community.
     pub open: Option<CommunityId>,
-    /// What the view was told to keep out of that feed.
-    pub excluded: FxHashSet<Subject>,
     /// What is told of it beyond retention.
     pub past: Past,
+    /// What the view was told to keep out of that feed.
+    pub excluded: FxHashSet<Subject>,
 }
 
 /// What a version of a config says.
@@ -66,8 +66,8 @@ impl Community {
             standings: FxHashMap::default(),
             posts: FxHashMap::default(),
             open: None,
-            excluded: FxHashSet::default(),
             past: Past::default(),
+            excluded: FxHashSet::default(),
         }
     }
 

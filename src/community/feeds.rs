@@ -195,8 +195,8 @@ impl Fold {
         author.is_some_and(|author| place.is_in_ring_of(author))
     }
 
-    /// Puts a post at the end of its author's list: it waits.
-    pub(super) fn enter(&mut self, post: u32, id: CommunityId) {
+    /// Puts a post at the end of its author's list: it waits. Says how many the author then has here.
+    pub(super) fn enter(&mut self, post: u32, id: CommunityId) -> usize {
         let did = self.posts[post].author;
         let author = self.feeds.entry(id).or_default().authors.entry(did).or_insert_with(|| {
             self.people[did].feeds.push(id);
@@ -205,6 +205,7 @@ impl Fold {
         self.posts.set_position(post, id, author.posts.len());
         author.posts.push(post);
         self.counts.places += 1;
+        author.posts.len()
     }
 
     /// Takes a post out of its author's list. Says whether it was in the ring.

@@ -359,8 +359,9 @@ impl Fold {
         let mut at = 0;
         while let Some(place) = self.posts[number].version.body.as_ref().and_then(|body| body.places.get(at)).copied() {
             if place.position == Place::NOWHERE {
-                self.enter(number, place.id);
-                self.bound_author(number, place.id, out);
+                if self.enter(number, place.id) > self.bounds.posts_per_author {
+                    self.give_up_oldest(number, place.id, out);
+                }
                 self.sync_author(place.id, author, out);
             }
             at += 1;

@@ -29,14 +29,11 @@ impl Author {
 }
 
 impl Fold {
-    /// After a post has entered a feed: where its author has too many here, the oldest is given up. That may be the post
-    /// itself, which is then left for the caller to forget.
-    pub(super) fn bound_author(&mut self, post: u32, id: CommunityId, out: &mut Vec<Change>) {
+    /// After a post has entered a feed where its author now has too many: gives up the oldest. That may be the post itself,
+    /// which is then left for the caller to forget.
+    pub(super) fn give_up_oldest(&mut self, post: u32, id: CommunityId, out: &mut Vec<Change>) {
         let author = self.posts[post].author;
         let posts = &self.feeds[&id].authors[&author].posts;
-        if posts.len() <= self.bounds.posts_per_author {
-            return;
-        }
         let oldest = posts.iter().copied().min_by(|&a, &b| self.posts.compare_of_author(a, b));
         let Some(oldest) = oldest else { return };
         self.reached.count(Bound::PostsPerAuthor);
@@ -54,6 +51,7 @@ impl Fold {
             out.push(Change::Remove { id, post: self.posts.post_key(post, &self.people) });
         }
         self.posts.lose_position(post, id);
+        self.unshare(post, out);
     }
 
     /// After each fact: makes room where too many posts wait or too many tombstones are kept.
