@@ -41,15 +41,19 @@ fn post(community: u32, number: u64) -> PostKey {
 
 // --- this design
 
+/// A community that takes half of its page from its parent and from all others.
+const MIXED: CommunityId = CommunityId(6);
+
+fn info(id: CommunityId, mix: FeedMix, parent: Option<CommunityId>) -> Arc<CommunityInfo> {
+    let uri = format!("at://{}/net.atrarium.community.config/{}", did(0), id.0);
+    Arc::new(CommunityInfo { uri: RecordUri::parse(&uri).expect("a URI"), name: "name".into(), mix, parent })
+}
+
 fn filled() -> (Writer, View) {
     let (mut writer, view) = atrarium::view::new();
     for number in 0..COMMUNITIES {
         let id = CommunityId(number);
-        let uri = RecordUri::parse(&format!("at://{}/net.atrarium.community.config/{number}", did(0))).expect("a URI");
-        writer.apply(Change::Open {
-            id,
-            info: Arc::new(CommunityInfo { uri, name: "name".into(), mix: MIX, parent: None }),
-        });
+        writer.apply(Change::Open { id, info: info(id, MIX, None) });
         for author in 0..AUTHORS {
             writer.apply(Change::Author { id, did: post(number, author).did, shown: true });
         }
@@ -57,6 +61,12 @@ fn filled() -> (Writer, View) {
             writer.apply(Change::Insert { id, post: post(number, at), tags: Tags::One(id), hidden: false });
         }
     }
+    // Once more for the global ring, in the order of a stream.
+    for (at, number) in (0..POSTS).flat_map(|at| (0..COMMUNITIES).map(move |number| (at, number))) {
+        writer.apply(Change::Share { post: post(number, at), tags: Tags::One(CommunityId(number)) });
+    }
+    let mix = FeedMix { own: 5000, parent: 3000, global: 2000 };
+    writer.apply(Change::Open { id: MIXED, info: info(MIXED, mix, Some(CommunityId(7))) });
     writer.publish();
     (writer, view)
 }
@@ -163,6 +173,7 @@ impl Places {
         let mut random = fastrand::Rng::with_seed(1);
         let place = |_| {
             let (community, at) = (random.u32(0..COMMUNITIES), random.u64(PAGE as u64 + 1..POSTS));
+            let community = if community == MIXED.0 { 5 } else { community };
             (community, format!("{community:08x}"), PageCursor::behind(post(community, at)))
         };
         Self { all: (0..10_000).map(place).collect(), next: 0 }
@@ -190,6 +201,7 @@ fn main() {
         .configure_from_args();
     let mut group = criterion.benchmark_group("page of 50");
     group.bench_function("hot", |bench| bench.iter(|| page(&view, 5, None, &mut out)));
+    group.bench_function("hot, of three sources", |bench| bench.iter(|| page(&view, MIXED.0, None, &mut out)));
     group.bench_function("hot, naive", |bench| bench.iter(|| naive_page(&naive, "00000005", None, &mut naive_out)));
     let mut places = Places::new();
     group.bench_function("random", |bench| {
@@ -203,7 +215,8 @@ fn main() {
 
     let (mut places, mut naive_places) = (Places::new(), Places::new());
     let (mut random_out, mut naive_random_out) = (Vec::new(), Vec::new());
-    let [hot, naive_hot, random, naive_random] = medians(
+    let mut mixed_out = Vec::new();
+    let [hot, naive_hot, random, naive_random, mixed] = medians(
         15,
         5_000,
         [
@@ -217,6 +230,7 @@ fn main() {
                 let (_, id, after) = naive_places.next();
                 naive_page(&naive, id, Some(after.oldest().time_millis), &mut naive_random_out);
             }),
+            Box::new(|| page(&view, MIXED.0, None, &mut mixed_out)),
         ],
     );
     let (append, naive_append) = appends(&mut writer, &naive);
@@ -226,6 +240,7 @@ fn main() {
     println!("view vs naive, hot page: {:.1}x", naive_hot / hot);
     println!("view vs naive, random page: {:.1}x", naive_random / random);
     println!("view vs naive, append: {:.1}x", naive_append / append);
+    println!("page of one source vs of three: {:.1}x", mixed / hot);
 }
 
 /// Posts made ahead, so that the figure is that of the view: in order, in one community, published by 64.

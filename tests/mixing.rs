@@ -5,7 +5,7 @@
 
 mod mixing_support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use atrarium::fact::Stage;
 use atrarium::view::PageCursor;
@@ -184,4 +184,44 @@ fn what_one_community_hides_others_still_show() {
     net.pass(8 * DAY);
     net.folded.publish();
     assert_eq!([shown(&net, 0), shown(&net, 1), shown(&net, 2)], [0, 0, 0]);
+}
+
+/// A mix that changes with every page, to one source and back too: never an item twice, and what the model says.
+#[test]
+fn a_mix_that_changes_with_every_page_repeats_nothing() {
+    for seed in seeds(3000..3060) {
+        let mut net = Net::new(seed, 0);
+        net.communities = 3;
+        net.configure_with(1, Stage::Graduated, None, mix(10_000, 0, 0));
+        net.configure_with(2, Stage::Community, None, mix(10_000, 0, 0));
+        net.configure_with(0, Stage::Theme, Some(1), mix(10_000, 0, 0));
+        for _ in 0..120 {
+            let community = net.rng.u32(..3);
+            let (owner, tags, created) = (net.owner(community), vec![net.id(community)], net.some_time());
+            net.post_of(&owner, tags, created);
+        }
+        let id = net.id(0);
+        let (mut seen, mut cursor, mut reader) = (BTreeSet::new(), None, None);
+        loop {
+            let (a, b) = (net.rng.u16(1..5000), net.rng.u16(1..5000));
+            let mixes =
+                [[10_000, 0, 0], [10_000 - a, a, 0], [0, a, 10_000 - a], [a, b, 10_000 - a - b], [a, 0, 10_000 - a]];
+            let shares = mixes[net.rng.usize(..mixes.len())];
+            net.configure_with(0, Stage::Theme, Some(1), mix(shares[0], shares[1], shares[2]));
+            net.folded.publish();
+            let (now, limit) = (net.now(), net.rng.usize(1..=6));
+            let (page, next) = net.model.mixed(now)[&id.to_string()].page(limit, reader.as_ref());
+            let community = net.view.find(id).expect("served");
+            let got = net.view.page(&community, now, limit, cursor.as_ref());
+            let story = format!("seed {seed}, {shares:?}, limit {limit}");
+            assert_eq!(got.uris().collect::<Vec<_>>(), page, "{story}: {reader:?}");
+            page.into_iter().for_each(|uri| assert!(seen.insert(uri.clone()), "{story}: {uri} twice"));
+            cursor = checked_cursor(&got, limit, cursor.as_ref(), &story);
+            reader = next;
+            if reader.is_none() {
+                break;
+            }
+        }
+        assert!(seen.len() > 5, "seed {seed}: {}", seen.len());
+    }
 }

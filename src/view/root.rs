@@ -87,7 +87,12 @@ impl Root {
     /// The key of an item of this root.
     pub(super) fn key(&self, item: &Item) -> Key<'_> {
         let (did, rkey) = self.words(item);
-        Key { time_millis: self.chunks[item.chunk as usize].time_millis(item.meta), did, rkey }
+        Key { time_millis: self.time_millis(item), did, rkey }
+    }
+
+    /// The time of an item of this root.
+    pub(super) fn time_millis(&self, item: &Item) -> i64 {
+        self.chunks[item.chunk as usize].time_millis(item.meta)
     }
 }
 

@@ -18,7 +18,7 @@ fn tags(bits: u32) -> Tags {
 }
 
 fn a_post(number: u64) -> PostKey {
-    let rkey = if number % 7 == 0 { format!("text{number}") } else { Tid::from_u64(number << 30).to_string() };
+    let rkey = if number.is_multiple_of(7) { format!("text{number}") } else { Tid::from_u64(number << 30).to_string() };
     post(number as i64 / 2, &format!("did:web:{}", number % 13), &rkey)
 }
 
