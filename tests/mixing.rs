@@ -7,7 +7,8 @@ mod mixing_support;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use atrarium::fact::Stage;
+use atrarium::fact::{CommunityId, Stage};
+use atrarium::syntax::RecordUri;
 use atrarium::view::PageCursor;
 use mixing_support::{DAY, Net, checked_cursor, mix, seeds};
 use model::{Mixed, Reader};
@@ -19,6 +20,8 @@ struct Met {
     pages: usize,
     /// Items of own, parent and global.
     items: [usize; 3],
+    /// Posts explained in feeds.
+    explained: usize,
     /// Pages of one reader with a change in between.
     read_on: usize,
 }
@@ -30,6 +33,26 @@ impl Met {
             let of = |source: &Vec<(i64, String)>| source.iter().any(|(_, known)| known == uri);
             let source = mixed.sources.iter().position(of).expect("an item has a source");
             self.items[source] += 1;
+        }
+    }
+}
+
+/// What `explain` says of every post that any feed knows, in every feed.
+fn explained(net: &Net, story: &str, met: &mut Met) {
+    let now = net.now();
+    let feeds = net.model.mixed(now);
+    let posts: BTreeSet<&String> =
+        feeds.values().flat_map(|mixed| &mixed.sources).flatten().map(|(_, uri)| uri).collect();
+    for (id, mixed) in &feeds {
+        let id = CommunityId::parse(id).expect("an id");
+        let has_share = |(source, _): &(usize, &Vec<(i64, String)>)| mixed.shares[*source] > 0;
+        let sources = mixed.sources.iter().enumerate().filter(has_share);
+        let shown: BTreeSet<&String> = sources.flat_map(|(_, source)| source).map(|(_, uri)| uri).collect();
+        for post in &posts {
+            let uri = RecordUri::parse(post).expect("a URI");
+            let told = net.folded.fold.explain(&uri, Some(id), now).expect("known");
+            assert_eq!(told.communities[0].visible, shown.contains(post), "{story}, {post} in {id}: {told:#?}");
+            met.explained += 1;
         }
     }
 }
@@ -74,7 +97,11 @@ fn every_page_of_every_feed_is_the_models() {
             if net.rng.u32(..3) == 0 {
                 net.restart();
             }
-            compare(&mut net, &format!("seed {seed}, step {step}"), &mut met);
+            let story = format!("seed {seed}, step {step}");
+            compare(&mut net, &story, &mut met);
+            if seed % 3 == 0 {
+                explained(&net, &story, &mut met);
+            }
         }
     }
     println!("{met:?}");

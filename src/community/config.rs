@@ -292,7 +292,7 @@ impl Fold {
     }
 
     /// What the view is to know of a community whose config is live.
-    fn info(&self, community: u32) -> Option<CommunityInfo> {
+    pub(super) fn info(&self, community: u32) -> Option<CommunityInfo> {
         let body = self.live_config(community)?;
         let parent = body.parent.filter(|&parent| parent != community);
         let is_graduated =

@@ -51,7 +51,7 @@ impl Fold {
     }
 
     /// Its age aside.
-    fn is_visible_at(&self, row: &PostRow, place: &Place) -> bool {
+    pub(super) fn is_visible_at(&self, row: &PostRow, place: &Place) -> bool {
         let author = self.feeds.get(&place.id).and_then(|feed| feed.authors.get(&row.author));
         !place.hidden && author.is_some_and(|author| author.shown && (place.position as usize) < author.in_ring)
     }

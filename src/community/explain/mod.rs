@@ -8,8 +8,8 @@
 //! ```
 //!
 //! What always holds:
-//! - `visible` says whether all rules hold, and is what the community's own share of the feed shows at that moment (what
-//!   comes into a feed from another community's share is explained by that community);
+//! - `visible` says whether all rules hold, and is what the feed shows at that moment. A post that its feedMix takes from
+//!   others is explained where its community is asked for alone: it may be in thousands of feeds;
 //! - a record that is named has been seen, and is of the collection of its rule;
 //! - an answer has bounds ([`EXPLAIN_COMMUNITIES_MAX`], [`EXPLAIN_RULINGS_MAX`]), and says what it leaves out: another
 //!   thread may ask the one that folds ([`inquiry`](super::inquiry)).
@@ -68,7 +68,8 @@ pub struct Verdict {
 /// One rule of DESIGN §3, applied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Rule {
-    /// `exists`, `tagged`, `served`, `member`, `accepted`, `not_blocked`, `account_active`, `not_hidden`, `young`, `kept`.
+    /// `exists`, `tagged`, `served`, `member`, `accepted`, `not_blocked`, `account_active`, `not_hidden`, `young`, `kept`; of
+    /// a post that is taken from others `shared`, for what it needs there.
     pub rule: &'static str,
     /// Whether it lets the post be seen.
     pub holds: bool,

@@ -6,7 +6,7 @@ use super::super::Fold;
 use super::super::authority::Grounds;
 use super::super::feeds::Place;
 use super::super::names::DidIndex;
-use super::super::posts::PostRow;
+use super::super::posts::{PostBody, PostRow};
 use super::super::rulings::Docket;
 use super::super::version::Version;
 use super::{Rule, Subject, is_young};
@@ -42,6 +42,9 @@ impl Fold {
     /// Every rule that bears on the post in the feed of a hashtag. Without a config there is nobody to be a member of
     /// anything; without a post there is no hashtag and no age.
     pub(super) fn rules(&self, subject: &Subject<'_>, id: CommunityId) -> Vec<Rule> {
+        if let Some(rules) = self.rules_of_others(subject, id) {
+            return rules;
+        }
         let mut rules = vec![self.exists(subject).named("exists")];
         if let Some(row) = subject.row {
             rules.push(tagged(subject, row, id).named("tagged"));
@@ -55,6 +58,9 @@ impl Fold {
         rules.push(self.account_active(subject.author).named("account_active"));
         if let Some(community) = self.claimant(id) {
             rules.push(self.not_hidden(community, subject).named("not_hidden"));
+            if let Some(lacking) = self.no_own_share(community) {
+                rules.push(lacking.named("shared"));
+            }
         }
         if let Some(row) = subject.row {
             rules.push(young(subject, row).named("young"));
@@ -63,6 +69,53 @@ impl Fold {
             }
         }
         rules
+    }
+
+    /// The rules of a post that belongs to others, in a feed that takes from others; `None` for any other post or feed.
+    fn rules_of_others(&self, subject: &Subject<'_>, id: CommunityId) -> Option<Vec<Rule>> {
+        let community = self.claimant(id).filter(|&community| self.communities[community].open == Some(id))?;
+        let row = subject.row?;
+        let body = row.version.live(self.people[subject.author].deleted_at)?;
+        let shared = self.shared(community, row, body)?;
+        Some(vec![
+            self.exists(subject).named("exists"),
+            self.served(id).named("served"),
+            shared.named("shared"),
+            self.not_blocked(community, subject.author).named("not_blocked"),
+            self.not_hidden(community, subject).named("not_hidden"),
+            young(subject, row).named("young"),
+        ])
+    }
+
+    /// A feed may leave nothing to its own posts.
+    fn no_own_share(&self, community: u32) -> Option<Finding> {
+        let has_none = self.info(community).is_some_and(|info| info.mix.own == 0);
+        let because = "The feedMix of this community leaves no share to its own posts.".to_owned();
+        has_none.then(|| self.by_config(community, Finding::new(false, because)))
+    }
+
+    /// feedMix: "a post belongs to exactly one source: own if it has the community's tag, else parent, else global". `None`
+    /// where it is own, or nothing is taken from others.
+    fn shared(&self, community: u32, row: &PostRow, body: &PostBody) -> Option<Finding> {
+        let info = self.info(community)?;
+        let own = self.communities[community].open?;
+        if info.mix.parent + info.mix.global == 0 || body.tags().any(|tag| tag == own) {
+            return None;
+        }
+        let parent = info.parent.filter(|parent| body.tags().any(|tag| tag == *parent));
+        let visible = |place: &&Place| self.is_visible_at(row, place) && parent.is_none_or(|it| it == place.id);
+        let seen = body.places.iter().find(visible);
+        let (share, source) = match parent {
+            Some(parent) => (info.mix.parent, format!("the parent, #atrarium_{parent}")),
+            None => (info.mix.global, "all communities".to_owned()),
+        };
+        let seen_in = seen.map_or("it is visible in none of them".to_owned(), |place| {
+            format!("it is visible in the feed of #atrarium_{}", place.id)
+        });
+        let percent = f64::from(share) / 100.0;
+        let because =
+            format!("It is not of this community; {percent} % of this feed come from {source}, and {seen_in}.");
+        Some(self.by_config(community, Finding::new(share > 0 && seen.is_some(), because)))
     }
 
     /// Visible: "not deleted"; and what its account's deletion has ended is no longer there.
