@@ -31,3 +31,44 @@ impl Feeds for View {
         self.version()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fact::{Change, FeedMix, PostKey, Tags};
+    use crate::syntax::{RecordKey, RecordUri};
+
+    /// What is asked for over HTTP is the mixed page, with a cursor that leads on.
+    #[test]
+    fn a_skeleton_is_mixed_as_the_config_says() {
+        let (mut writer, view) = crate::view::new();
+        let (here, there) = (CommunityId(1), CommunityId(2));
+        let uri = RecordUri::parse("at://did:web:o/net.atrarium.community.config/self").expect("a URI");
+        for (id, mix) in [
+            (here, FeedMix { own: 5000, parent: 0, global: 5000 }),
+            (there, FeedMix { own: 10_000, parent: 0, global: 0 }),
+        ] {
+            let info = CommunityInfo { uri: uri.clone(), name: "n".into(), mix, parent: None };
+            writer.apply(Change::Open { id, info: Arc::new(info) });
+        }
+        for (time_millis, rkey) in [(1, "a"), (2, "b")] {
+            let did = Did::parse("did:web:a").expect("a DID");
+            let post = PostKey { time_millis, did, rkey: RecordKey::parse(rkey).expect("a record key") };
+            writer.apply(Change::Share { post, tags: Tags::One(there) });
+        }
+        writer.publish();
+        let mut cursor: Option<String> = None;
+        for (rkey, more) in [("b", true), ("a", false)] {
+            let mut body = Vec::new();
+            view.skeleton("00000001", None, Time::EPOCH, 1, cursor.as_deref(), &mut body).expect("served");
+            let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+            assert_eq!(body["feed"][0]["post"], format!("at://did:web:a/app.bsky.feed.post/{rkey}"));
+            cursor = body["cursor"].as_str().map(Into::into);
+            assert_eq!(cursor.is_some(), more);
+        }
+        assert_eq!(
+            view.skeleton("00000001", None, Time::EPOCH, 1, Some("x"), &mut Vec::new()),
+            Err(SkeletonError::BadCursor)
+        );
+    }
+}
