@@ -4,7 +4,7 @@ use atrarium::fact::{
     Acceptance, AccessType, Account, Action, Body, Collection, CommunityId, Config, Fact, Host, Membership, Post,
     Record, Rev, Stage, Target, Verb,
 };
-use atrarium::syntax::{AtUri, RecordKey, RecordUri, Tid, Time};
+use atrarium::syntax::{AtUri, Did, RecordKey, RecordUri, Tid, Time};
 use fastrand::Rng;
 
 use super::{DAY, HOUR, MINUTE, SECOND, T0, cid, config, did, uri};
@@ -147,13 +147,36 @@ impl Generator {
     }
 
     fn record(&mut self, did: &str, rkey: &str, body: Body) {
-        let witnessed = self.time();
-        let rev = self.rev(did, rkey, body.collection(), witnessed);
+        let same = if matches!(body, Body::Action(_)) && self.one_in(4) { self.moment_of_action() } else { None };
+        let (witnessed, rev) = same.unwrap_or_else(|| {
+            let witnessed = self.time();
+            (witnessed, self.rev(did, rkey, body.collection(), witnessed))
+        });
         let has_cid = !matches!(body, Body::Deleted(_)) && !self.one_in(10);
         let cid = has_cid.then(|| cid(u8::try_from(self.rng.u32(..3)).expect("small")));
         let rkey = RecordKey::parse(rkey).expect("valid");
         let did = super::did(did);
         self.facts.push(Fact::Record(Record { witnessed, host: Host::new("test"), did, rkey, rev, cid, body }));
+    }
+
+    /// The inner time of some event of an account.
+    fn time_of_account(&mut self, did: &Did) -> Option<Time> {
+        let times = self.facts.iter().filter_map(|fact| match fact {
+            Fact::Account(account) if account.did == *did => Some(account.time),
+            _ => None,
+        });
+        let times: Vec<Time> = times.collect();
+        self.rng.choice(times)
+    }
+
+    /// When some action was made.
+    fn moment_of_action(&mut self) -> Option<(Time, Rev)> {
+        let moments = self.facts.iter().filter_map(|fact| match fact {
+            Fact::Record(record) if matches!(record.body, Body::Action(_)) => Some((record.witnessed, record.rev)),
+            _ => None,
+        });
+        let moments: Vec<(Time, Rev)> = moments.collect();
+        self.rng.choice(moments)
     }
 
     fn tag(&mut self) -> CommunityId {
@@ -275,10 +298,24 @@ impl Generator {
 
     fn account(&mut self) {
         let (witnessed, did) = (self.time(), did(self.did()));
-        let time = if self.one_in(3) { self.time() } else { witnessed };
+        let time = match self.rng.u32(..4) {
+            0 => self.time(),
+            1 => self.time_of_account(&did).unwrap_or(witnessed),
+            _ => witnessed,
+        };
         let active = self.one_in(2);
         let status = if active { None } else { Some(self.pick(&["deleted", "takendown", "suspended"]).into()) };
-        self.facts.push(Fact::Account(Account { witnessed, host: Host::new("test"), did, active, status, time }));
+        let (host, name) = (Host::new("test"), did.clone());
+        self.facts.push(Fact::Account(Account { witnessed, host: host.clone(), did, active, status, time }));
+        if !active && self.rng.bool() {
+            // Back again, and a member again.
+            let (time, did, status) = (time.plus_micros(SECOND), name.clone(), None);
+            self.facts.push(Fact::Account(Account { witnessed, host, did, active: true, status, time }));
+            let (owner, rkey) = CONFIGS[0];
+            let (community, joined) = (uri(DIDS[owner], Collection::Config, rkey), Time::EPOCH);
+            let body = Body::Membership(Membership { community, active: true, joined });
+            self.record(name.as_str(), "3mabc222222mb", body);
+        }
         if self.narrow && !active {
             // Whoever is gone may come back, and found the community again.
             self.config_put();
