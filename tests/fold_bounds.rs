@@ -358,7 +358,7 @@ fn a_sweep_changes_no_feed() {
     for seed in 0..300 {
         let history = fold_support::history::history(seed, 120);
         let mut feeds = Vec::new();
-        for names_sweep_min in [1, usize::MAX] {
+        for names_sweep_min in [0, usize::MAX] {
             let mut fold = Fold::with_bounds(Bounds { names_sweep_min, ..Bounds::default() });
             let (mut oracle, mut changes) = (Oracle::default(), Vec::new());
             for (n, fact) in (0..).zip(&history) {
@@ -373,6 +373,18 @@ fn a_sweep_changes_no_feed() {
         }
         assert_eq!(feeds[0], feeds[1], "seed {seed}");
     }
+}
+
+/// Of somebody a deleted post is all that is known. Were they swept, the next one would get their number.
+#[test]
+fn a_sweep_forgets_nobody_whose_post_was_deleted() {
+    let fold = Fold::with_bounds(Bounds { names_sweep_min: 0, ..BOUNDS });
+    let mut world = World { fold, oracle: Oracle::default() };
+    let (eve, next) = ("did:plc:eve", "did:plc:next");
+    world.tell([delete(eve, "gone", 2 * HOUR, Collection::Post), Fact::Clock(at(3 * HOUR))]);
+    world.tell([put(OWNER, "self", 0, config_body(config(ID))), put(next, "join", 0, membership(&here()))]);
+    world.tell([put(eve, "gone", HOUR, post(&[ID])), put(eve, "join", HOUR, membership(&here()))]);
+    assert_eq!(world.feed(ID).expect("served"), [""; 0]);
 }
 
 #[test]

@@ -48,7 +48,7 @@ pub struct Bounds {
     pub claims_per_hashtag: usize,
     /// Actions and acceptances of one DID without effect.
     pub idle_rulings_per_did: usize,
-    /// Names from which on those are looked for that nothing needs.
+    /// Names from which on those are looked for that nothing needs; 0: whenever the clock moves.
     pub names_sweep_min: usize,
 }
 

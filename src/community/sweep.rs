@@ -32,7 +32,8 @@ impl Marks {
 impl Fold {
     /// Sweeps, where there are enough names for it to be worth its while.
     pub(super) fn sweep(&mut self) {
-        if self.people.len() + self.communities.len() < self.sweep_at.max(self.bounds.names_sweep_min) {
+        let least = self.bounds.names_sweep_min;
+        if least > 0 && self.people.len() + self.communities.len() < self.sweep_at.max(least) {
             return;
         }
         self.sweep_communities();
