@@ -38,7 +38,8 @@
 //! durable together · **log**, **segment**, **mark**, **LSN** see [`log`] · **fold** the function from log to state ·
 //! **view** what readers see · **page**, **skeleton** what they are answered · **cursor** of the stream or of a page: say
 //! which · **community**, **config**, **member**, **action** DESIGN §3, and [`community`] · **witnessed** stream time ·
-//! **prefilter** may be wrong one way · **match** is right · **claim**, **tenure**, **made**, **tombstone** see [`community`].
+//! **prefilter** may be wrong one way · **match** is right · **orphan** a delete or untagged update that came before its
+//! create · **source**, **share** what a page is mixed of ([`view`]) · **bound** what is given up there is counted ([`limits`]) · **claim**, **tenure**, **made**, **tombstone** see [`community`].
 //!
 //! # Without the server
 //!

@@ -4,14 +4,10 @@
 //! Forged roles and revs, foreign configs with a taken hashtag, `createdAt` in 1970 and 2099, a text of a million
 //! characters, 300 hashtags in one post, records that break their lexicon, accounts that are deleted and come back.
 
-use std::collections::BTreeMap;
+mod engine_support;
 
-use atrarium::clock::Clock;
-use atrarium::disk::RealDisk;
-use atrarium::engine::recover;
-use atrarium::engine::replay::Replay;
 use atrarium::syntax::{Tid, Time};
-use atrarium::view::View;
+use engine_support::{feeds, replayed};
 use fastrand::Rng;
 use model::{Delivery, Model};
 use serde_json::{Value, json};
@@ -203,33 +199,6 @@ fn order(lines: &[(&'static str, String)], shuffles: bool, rng: &mut Rng) -> Vec
     told
 }
 
-fn replayed(lines: &[String], parts: usize) -> View {
-    let home = tempfile::tempdir().expect("a directory");
-    for part in lines.chunks(lines.len().div_ceil(parts)) {
-        let mut replay = Replay::open(home.path(), &Clock::real(), &mut |_, _| {}).expect("a log");
-        for line in part {
-            replay.frame(line.as_bytes()).expect("the disk holds");
-        }
-        replay.finish().expect("the disk holds");
-    }
-    recover::read(&RealDisk, home.path(), &mut |_, _| {}).expect("the log").1
-}
-
-fn feeds(view: &View, now: Time) -> BTreeMap<String, Vec<String>> {
-    let read = |community: &atrarium::view::Community| {
-        let (mut posts, mut after) = (Vec::new(), None);
-        loop {
-            let page = community.page(now, 7, after.as_ref());
-            posts.extend(page.uris());
-            after = page.cursor();
-            if after.is_none() {
-                return posts;
-            }
-        }
-    };
-    view.communities().iter().map(|community| (community.id().to_string(), read(community))).collect()
-}
-
 #[test]
 fn what_hostile_people_write_ends_in_the_models_feeds_in_every_order() {
     let (mut feeds_compared, mut posts) = (0, 0);
@@ -242,7 +211,7 @@ fn what_hostile_people_write_ends_in_the_models_feeds_in_every_order() {
         let mut rng = Rng::with_seed(seed);
         for nth in 0..4_usize {
             let told = order(&history, nth % 2 == 1, &mut rng);
-            let view = replayed(&told, [1, 3, 1, 7][nth]);
+            let (_, view) = replayed(&told, [1, 3, 1, 7][nth]);
             assert_eq!(feeds(&view, now), expected, "seed {seed}, order {nth}");
             feeds_compared += expected.len();
             posts += expected.values().map(Vec::len).sum::<usize>();

@@ -1,47 +1,12 @@
 //! Sieve, parser, log, fold and view in one process against the model: networks full of what concerns communities, told
 //! in order, and told in a random order, with restarts in between.
 
+mod engine_support;
+
 use std::collections::BTreeMap;
 
-use atrarium::clock::Clock;
-use atrarium::disk::RealDisk;
-use atrarium::engine::recover;
-use atrarium::engine::replay::Replay;
-use atrarium::view::View;
+use engine_support::{feeds, replayed};
 use simnet::{Dialect, Options};
-
-/// Replays lines into a new data directory, in so many parts with a restart after each, and reads it back from the log.
-/// Returns the refusals of all parts too.
-fn replayed(lines: &[&str], parts: usize) -> (BTreeMap<&'static str, u64>, View) {
-    let home = tempfile::tempdir().expect("a directory");
-    let mut refused = BTreeMap::new();
-    for part in lines.chunks(lines.len().div_ceil(parts)) {
-        let mut replay = Replay::open(home.path(), &Clock::real(), &mut |_, _| {}).expect("a log");
-        for line in part {
-            replay.frame(line.as_bytes()).expect("the disk holds");
-        }
-        for (reason, count) in replay.finish().expect("the disk holds").by_reason {
-            *refused.entry(reason.as_str()).or_default() += count;
-        }
-    }
-    let (_, view) = recover::read(&RealDisk, home.path(), &mut |_, _| {}).expect("the log");
-    (refused, view)
-}
-
-fn feeds(view: &View, now: atrarium::syntax::Time) -> BTreeMap<String, Vec<String>> {
-    let read = |community: &atrarium::view::Community| {
-        let (mut posts, mut after) = (Vec::new(), None);
-        loop {
-            let page = community.page(now, 13, after.as_ref());
-            posts.extend(page.uris());
-            after = page.cursor();
-            if after.is_none() {
-                return posts;
-            }
-        }
-    };
-    view.communities().iter().map(|community| (community.id().to_string(), read(community))).collect()
-}
 
 #[test]
 fn every_feed_and_every_refusal_is_the_models_in_any_order() {

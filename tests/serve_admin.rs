@@ -5,7 +5,7 @@ mod serve_support;
 
 use std::time::Duration;
 
-use atrarium::telemetry::{FACT_KINDS, Reason};
+use atrarium::telemetry::{Bound, FACT_KINDS, Reason};
 use serve_support::{Client, NOW_MICROS, Server};
 
 /// Value of one sample, by its name and labels as they stand in the text.
@@ -64,6 +64,11 @@ fn every_metric_has_its_name() {
         ("atrarium_http_answers_total{class=\"2xx\"}", 0.0),
         ("atrarium_http_connections_refused_total", 0.0),
         ("atrarium_http_connections_timed_out_total", 0.0),
+        ("atrarium_orphans_dropped_total", 0.0),
+        ("atrarium_fingerprints_dropped_total", 0.0),
+        ("atrarium_explanations_refused_total", 0.0),
+        ("atrarium_posts_waiting", 0.0),
+        ("atrarium_post_tombstones", 0.0),
     ] {
         let found = sample(text, name);
         assert!((found - value).abs() < 1e-9, "{name} is {found}, not {value}");
@@ -75,6 +80,9 @@ fn every_metric_has_its_name() {
     }
     for kind in FACT_KINDS {
         sample(text, &format!("atrarium_facts_total{{kind=\"{kind}\"}}"));
+    }
+    for bound in Bound::ALL {
+        sample(text, &format!("atrarium_bound_reached_total{{bound=\"{}\"}}", bound.as_str()));
     }
 }
 

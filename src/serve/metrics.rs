@@ -69,7 +69,9 @@ impl Figures {
         page.counter("atrarium_disconnects", "Connections to the stream lost or refused.", told.disconnects.get())?;
         page.counter("atrarium_clock_ahead", "Frames too far ahead of the wall clock.", told.clock_ahead.get())?;
         let orphans = told.orphans_dropped.get();
-        page.counter("atrarium_orphans_dropped", "Unmatched deletes and updates forgotten early.", orphans)
+        page.counter("atrarium_orphans_dropped", "Unmatched deletes and updates forgotten early.", orphans)?;
+        let fingerprints = told.fingerprints_dropped.get();
+        page.counter("atrarium_fingerprints_dropped", "Posts whose deletes are no longer sorted out.", fingerprints)
     }
 
     fn log_and_view(&self, page: &mut Page<'_>) -> fmt::Result {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use atrarium::syntax::{RecordUri, Time};
 
 use super::{Community, Live, time_of_post};
-use crate::{ACCEPTANCE, ACTION, Content, MEMBERSHIP, Model, POST, Post};
+use crate::{Model, Post};
 
 /// Own, parent, global.
 type Each<T> = [T; 3];
@@ -45,29 +45,13 @@ enum Position {
 impl Model {
     /// What each served community's feed draws on at `now`, by its id.
     pub fn mixed(&self, now: Time) -> BTreeMap<String, Mixed> {
-        let posts = self.live(POST, |content| if let Content::Post(it) = content { Some(it) } else { None });
-        let memberships =
-            self.live(MEMBERSHIP, |content| if let Content::Membership(it) = content { Some(it) } else { None });
-        let acceptances =
-            self.live(ACCEPTANCE, |content| if let Content::Acceptance(it) = content { Some(it) } else { None });
-        let actions = self.live(ACTION, |content| if let Content::Action(it) = content { Some(it) } else { None });
+        let records = self.records();
         let served = self.served();
-        let mut communities: BTreeMap<&str, Community<'_>> = BTreeMap::new();
-        for (id, config) in &served {
-            let uri = config.uri.clone();
-            let community = Community {
-                owner: config.path.did.clone(),
-                config: config.content,
-                memberships: memberships.iter().filter(|it| it.content.community == uri).collect(),
-                acceptances: acceptances.iter().filter(|it| it.content.community == uri).collect(),
-                actions: actions.iter().filter(|it| it.content.community == uri).collect(),
-                uri,
-            };
-            communities.insert(id, community);
-        }
+        let communities: BTreeMap<&str, Community<'_>> =
+            served.iter().map(|(id, config)| (id.as_str(), records.of(config))).collect();
         let mut visible_in: BTreeMap<&str, Vec<&Live<'_, Post>>> = BTreeMap::new();
         for (id, community) in &communities {
-            let visible = posts.iter().filter(|post| self.is_shown(community, post, now));
+            let visible = records.posts.iter().filter(|post| self.is_shown(community, post, now));
             visible_in.insert(id, visible.collect());
         }
         let of = |id: &&str| {

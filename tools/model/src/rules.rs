@@ -26,6 +26,29 @@ struct Live<'a, T> {
     content: &'a T,
 }
 
+/// All live records but the configs.
+struct Records<'a> {
+    posts: Vec<Live<'a, Post>>,
+    memberships: Vec<Live<'a, Membership>>,
+    acceptances: Vec<Live<'a, Acceptance>>,
+    actions: Vec<Live<'a, Action>>,
+}
+
+impl<'a> Records<'a> {
+    /// A community, with those of them that name it.
+    fn of(&'a self, config: &Live<'a, Config>) -> Community<'a> {
+        let uri = config.uri.clone();
+        Community {
+            owner: config.path.did.clone(),
+            config: config.content,
+            memberships: self.memberships.iter().filter(|it| it.content.community == uri).collect(),
+            acceptances: self.acceptances.iter().filter(|it| it.content.community == uri).collect(),
+            actions: self.actions.iter().filter(|it| it.content.community == uri).collect(),
+            uri,
+        }
+    }
+}
+
 /// A community at the moment in question, with what concerns it.
 struct Community<'a> {
     uri: String,
@@ -40,26 +63,22 @@ impl Model {
     /// What each served community's feed holds at `now`, newest first, by the community's id: its own posts, whatever its
     /// mix. Mixed pages are [`Model::mixed`]'s.
     pub fn feeds(&self, now: Time) -> BTreeMap<String, Vec<String>> {
-        let posts = self.live(POST, |content| if let Content::Post(it) = content { Some(it) } else { None });
-        let memberships =
-            self.live(MEMBERSHIP, |content| if let Content::Membership(it) = content { Some(it) } else { None });
-        let acceptances =
-            self.live(ACCEPTANCE, |content| if let Content::Acceptance(it) = content { Some(it) } else { None });
-        let actions = self.live(ACTION, |content| if let Content::Action(it) = content { Some(it) } else { None });
-        let mut feeds = BTreeMap::new();
-        for (id, config) in self.served() {
-            let uri = config.uri;
-            let community = Community {
-                owner: config.path.did.clone(),
-                config: config.content,
-                memberships: memberships.iter().filter(|it| it.content.community == uri).collect(),
-                acceptances: acceptances.iter().filter(|it| it.content.community == uri).collect(),
-                actions: actions.iter().filter(|it| it.content.community == uri).collect(),
-                uri,
-            };
-            feeds.insert(id, self.feed(&community, &posts, now));
+        let records = self.records();
+        let served = self.served();
+        let feed = |config: &Live<'_, Config>| self.feed(&records.of(config), &records.posts, now);
+        served.iter().map(|(id, config)| (id.clone(), feed(config))).collect()
+    }
+
+    /// All live records but the configs.
+    fn records(&self) -> Records<'_> {
+        Records {
+            posts: self.live(POST, |content| if let Content::Post(it) = content { Some(it) } else { None }),
+            memberships: self
+                .live(MEMBERSHIP, |content| if let Content::Membership(it) = content { Some(it) } else { None }),
+            acceptances: self
+                .live(ACCEPTANCE, |content| if let Content::Acceptance(it) = content { Some(it) } else { None }),
+            actions: self.live(ACTION, |content| if let Content::Action(it) = content { Some(it) } else { None }),
         }
-        feeds
     }
 
     /// "Order: time descending, then AT-URI descending."
