@@ -4,11 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::StartError;
+use crate::clock::Clock;
 use crate::community::Fold;
 use crate::disk::Disk;
 use crate::fact::Batch;
 use crate::ingest::committer::Folded;
 use crate::ingest::sieve::Sieve;
+use crate::limits::SECOND_MICROS;
 use crate::log::{self, Entry, Log, Options};
 use crate::view::{self, View};
 
@@ -22,13 +24,15 @@ pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
 pub fn open(
     disk: Arc<dyn Disk>,
     dir: &Path,
+    clock: &Clock,
     rng: fastrand::Rng,
     progress: Progress<'_>,
 ) -> Result<(Log, Folded, View), StartError> {
     // For the progress alone: what is wrong with the directory is told by the opening itself.
     let total = log::size(&*disk, dir).unwrap_or(0);
     let (mut folding, view) = Folding::new(total, progress);
-    let (log, recovered) = Log::open(disk, dir, Options::new(rng), &mut |entry| folding.take(&entry))?;
+    let (log, recovered) =
+        Log::open(disk, dir, Options::new(unix_seconds(clock), rng), &mut |entry| folding.take(&entry))?;
     let folded = folding.finish();
     if let Some(torn) = &recovered.torn {
         let (file, bytes) = (torn.file.display(), torn.bytes);
@@ -79,6 +83,11 @@ impl<'a> Folding<'a> {
         self.folded.publish();
         self.folded
     }
+}
+
+/// Wall time as the log dates its files; 0 for a clock before the epoch.
+fn unix_seconds(clock: &Clock) -> u32 {
+    u32::try_from(clock.wall_micros() / SECOND_MICROS).unwrap_or(0)
 }
 
 /// Lets a new sieve know every post and every orphan that the fold knows.

@@ -46,7 +46,7 @@ pub use check::{CheckReport, Fault, FaultKind, Verdict, check};
 pub use error::LogError;
 pub use read::{ReadReport, Tail, read, size};
 pub use repair::{Recovered, TornTail};
-pub use writer::{Log, LogStatus, Options};
+pub use writer::{Log, LogStatus, Options, PendingSync, SyncDone};
 
 use std::path::{Path, PathBuf};
 

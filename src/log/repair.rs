@@ -15,7 +15,7 @@ use super::record::{Head, Kind};
 use super::recovery::{Action, Place};
 use super::segment::{self, HEADER_BYTES, Header, Segment};
 use super::walk::{End, Walk, survey};
-use super::{Each, FIRST_LSN, LogError, Lsn};
+use super::{Each, FIRST_LSN, LogError, Lsn, Options};
 use crate::disk::{Disk, DiskFile, Mode};
 use crate::limits::LOG_READ_BYTES;
 
@@ -57,6 +57,8 @@ pub(super) struct Growing {
     pub segment: Segment,
     pub file: Box<dyn DiskFile>,
     pub salt: u32,
+    /// When it was created, in seconds since the epoch; 0 where that is not known.
+    pub created: u32,
     /// Where the next record goes, in bytes.
     pub end: u64,
 }
@@ -73,14 +75,9 @@ pub(super) struct Opened {
 }
 
 /// Opens the log in `log_dir`, which nobody else writes to.
-pub(super) fn open(
-    disk: &dyn Disk,
-    log_dir: &Path,
-    rng: &mut fastrand::Rng,
-    each: Each<'_>,
-) -> Result<Opened, LogError> {
+pub(super) fn open(disk: &dyn Disk, log_dir: &Path, options: &mut Options, each: Each<'_>) -> Result<Opened, LogError> {
     let segments = segment::list(disk, log_dir).map_err(|error| LogError::read(log_dir, 0, error))?;
-    let mut repair = Repair { disk, log_dir, rng, torn: None, made_certain: 0 };
+    let mut repair = Repair { disk, log_dir, options, torn: None, made_certain: 0 };
     let (mut next, mut batches, mut sealed_bytes) = (FIRST_LSN, 0, 0);
     let (mut growing, mut label) = (None, "fresh");
     for (at, segment) in segments.iter().enumerate() {
@@ -112,7 +109,7 @@ pub(super) fn open(
 struct Repair<'a> {
     disk: &'a dyn Disk,
     log_dir: &'a Path,
-    rng: &'a mut fastrand::Rng,
+    options: &'a mut Options,
     torn: Option<TornTail>,
     made_certain: u64,
 }
@@ -150,15 +147,15 @@ impl Repair<'_> {
         });
         let file = written.map_err(|source| LogError::write(path, marks.len(), source))?;
         self.sync_dir()?;
-        Ok(Growing { segment: segment.clone(), file, salt: walk.salt, end: end.offset })
+        Ok(Growing { segment: segment.clone(), file, salt: walk.salt, created: walk.created, end: end.offset })
     }
 
     /// Creates the segment that begins with `first`.
     fn create(&mut self, first: Lsn) -> Result<Growing, LogError> {
         let segment = Segment::new(self.log_dir, first);
-        let salt = new_salt(self.rng, 0);
-        let file = segment::create(self.disk, &segment, salt)?;
-        Ok(Growing { segment, file, salt, end: HEADER_BYTES as u64 })
+        let header = Header { first, salt: new_salt(&mut self.options.rng, 0), created: self.options.now };
+        let file = segment::create(self.disk, &segment, header)?;
+        Ok(Growing { segment, file, salt: header.salt, created: header.created, end: HEADER_BYTES as u64 })
     }
 
     /// Gives a segment that has no whole header another name.
@@ -186,16 +183,18 @@ impl Repair<'_> {
     /// Puts a copy of all that is good, with a new salt, in the segment's place.
     fn copy(&mut self, segment: &Segment, mut walk: Walk, end: &End) -> Result<Growing, LogError> {
         self.made_certain = walk.next - 1 - walk.durable;
-        let salt = new_salt(self.rng, walk.salt);
+        let header =
+            Header { first: segment.first, salt: new_salt(&mut self.options.rng, walk.salt), created: walk.created };
         let path = segment.repair_path();
         let mut copy = Copy::create(self.disk, &path)?;
-        let copied = copy.put_all(segment, &mut walk, end, salt);
+        let copied = copy.put_all(segment, &mut walk, end, header);
         let mut copy = self.finish(copy, copied)?;
         self.disk.rename(&path, &segment.path).map_err(|source| LogError::write(&segment.path, 0, source))?;
         self.sync_dir()?;
         // Only now is it true that all of this is on the disk, under this name. A crash before here: it is copied again.
-        copy.stop(salt, end.lsn - 1)?;
-        Ok(Growing { segment: segment.clone(), file: copy.file, salt, end: copy.written })
+        copy.stop(header.salt, end.lsn - 1)?;
+        let Header { salt, created, .. } = header;
+        Ok(Growing { segment: segment.clone(), file: copy.file, salt, created, end: copy.written })
     }
 
     /// Writes out and syncs a copy. Where there was no room, it is removed: it would only be in the way.
@@ -253,14 +252,14 @@ impl Copy {
     }
 
     /// The header, and every batch up to `end`.
-    fn put_all(&mut self, segment: &Segment, walk: &mut Walk, end: &End, salt: u32) -> Result<(), LogError> {
-        self.put(&Header { first: segment.first, salt }.encode())?;
+    fn put_all(&mut self, segment: &Segment, walk: &mut Walk, end: &End, header: Header) -> Result<(), LogError> {
+        self.put(&header.encode())?;
         let mut encoded = Vec::new();
         walk.rewind();
         walk.judge(Place::Last, &mut |record| {
             if record.kind == Kind::Batch {
                 encoded.clear();
-                let head = Head::batch(salt, record.lsn, record.durable, record.version);
+                let head = Head::batch(header.salt, record.lsn, record.durable, record.version);
                 head.encode(record.payload, &mut encoded);
                 self.put(&encoded)?;
             }

@@ -3,11 +3,12 @@
 //! ```text
 //!  0                8        12       16               24       28       32
 //!  ┌────────────────┬────────┬────────┬────────────────┬────────┬────────┬─ records …
-//!  │ "atrarium"     │version │ salt   │ first lsn      │   0    │ crc32  │
+//!  │ "atrarium"     │version │ salt   │ first lsn      │created │ crc32  │
 //!  └────────────────┴────────┴────────┴────────────────┴────────┴────────┴─
 //!  ◄────────────── the checksum covers this ──────────────────►
 //! ```
-//! Little endian. In every version to come the first 32 bytes keep the places of magic, version and checksum, so that
+//! Little endian. `created` is in seconds since the epoch, by the clock of whoever created the segment; 0 is "not known".
+//! It decides when the segment is old enough to be closed or dropped, and nothing else. In every version to come the first 32 bytes keep the places of magic, version and checksum, so that
 //! a later version can be told from damage.
 //!
 //! A segment is synced before its successor is created, and nothing is written to it after that. The header is on disk
@@ -80,6 +81,8 @@ pub(super) fn remove_repairs(disk: &dyn Disk, log_dir: &Path) -> io::Result<()> 
 pub(super) struct Header {
     pub first: Lsn,
     pub salt: u32,
+    /// In seconds since the epoch; 0 where that was not known.
+    pub created: u32,
 }
 
 /// Bytes that are no header.
@@ -99,6 +102,7 @@ impl Header {
         bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
         bytes[12..16].copy_from_slice(&self.salt.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.first.to_le_bytes());
+        bytes[24..28].copy_from_slice(&self.created.to_le_bytes());
         let crc = crc32fast::hash(&bytes[..28]);
         bytes[28..].copy_from_slice(&crc.to_le_bytes());
         bytes
@@ -113,7 +117,11 @@ impl Header {
             return Err(HeaderError::Bad);
         }
         match u32_at(8) {
-            VERSION => Ok(Self { first: u64::from(u32_at(16)) | u64::from(u32_at(20)) << 32, salt: u32_at(12) }),
+            VERSION => Ok(Self {
+                first: u64::from(u32_at(16)) | u64::from(u32_at(20)) << 32,
+                salt: u32_at(12),
+                created: u32_at(24),
+            }),
             version => Err(HeaderError::Version(version)),
         }
     }
@@ -123,12 +131,11 @@ impl Header {
 ///
 /// # Errors
 /// [`LogError::NoSpace`] leaves nothing behind; anything else leaves what recovery takes for a creation that did not end.
-pub(super) fn create(disk: &dyn Disk, segment: &Segment, salt: u32) -> Result<Box<dyn DiskFile>, LogError> {
+pub(super) fn create(disk: &dyn Disk, segment: &Segment, header: Header) -> Result<Box<dyn DiskFile>, LogError> {
     let path = &segment.path;
     let log_dir = path.parent().expect("invariant: a segment lies in the log's directory");
     let failed = |source| LogError::write(path, HEADER_BYTES, source);
     let mut file = disk.open(path, Mode::Create).map_err(failed)?;
-    let header = Header { first: segment.first, salt };
     if let Err(source) = file.write_all_at(0, &header.encode()) {
         // The removal must last: the segment before this one may still take a smaller batch of the same LSN.
         disk.remove(path).map_err(|source| LogError::Write { file: path.clone(), source: source.into() })?;
@@ -146,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_header_is_read_as_written() {
-        let header = Header { first: 0x1_0000_0002, salt: 77 };
+        let header = Header { first: 0x1_0000_0002, salt: 77, created: 0xF000_0001 };
         let bytes = header.encode();
         assert_eq!(Header::decode(&bytes), Ok(header));
         for bit in 0..bytes.len() * 8 {
@@ -161,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_later_version_is_told_from_damage() {
-        let mut bytes = Header { first: 1, salt: 1 }.encode();
+        let mut bytes = Header { first: 1, salt: 1, created: 0 }.encode();
         bytes[8] = 2;
         let crc = crc32fast::hash(&bytes[..28]);
         bytes[28..].copy_from_slice(&crc.to_le_bytes());

@@ -99,6 +99,8 @@ pub(super) struct Walk {
     pub path: PathBuf,
     scan: Scan,
     pub salt: u32,
+    /// When the segment was created, in seconds since the epoch; 0 where that is not known.
+    pub created: u32,
     first: Lsn,
     /// Where the next record should begin.
     pub at: u64,
@@ -135,6 +137,7 @@ impl Walk {
             path: segment.path.clone(),
             scan,
             salt: header.salt,
+            created: header.created,
             first: expected,
             at: HEADER_BYTES as u64,
             next: expected,

@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use content::{Content, Write};
 use fastrand::Rng;
 
-use super::{Disk, DiskFile, Lock, LockError, Mode};
+use super::{Disk, DiskFile, FileSync, Lock, LockError, Mode};
 
 /// What a failing call answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -415,15 +415,30 @@ impl DiskFile for SimulatedFile {
         })
     }
 
-    fn sync_data(&mut self) -> io::Result<()> {
-        self.with(|state, file| match state.enter() {
+    fn begin_sync(&mut self) -> Box<dyn FileSync> {
+        let written = self.with(|state, file| Ok(content(state, file).written())).unwrap_or(0);
+        let file = Self { disk: self.disk.clone(), file: self.file, life: self.life, writable: self.writable };
+        Box::new(SimulatedSync { file, written })
+    }
+}
+
+#[derive(Debug)]
+struct SimulatedSync {
+    file: SimulatedFile,
+    /// It is about the writes before this one.
+    written: u64,
+}
+
+impl FileSync for SimulatedSync {
+    fn run(self: Box<Self>) -> io::Result<()> {
+        self.file.with(|state, file| match state.enter() {
             Ok(()) => {
-                content(state, file).sync();
+                content(state, file).sync(self.written);
                 Ok(())
             }
             Err(fault) => {
                 let mut rng = state.rng.fork();
-                content(state, file).fail_sync(&mut rng);
+                content(state, file).fail_sync(self.written, &mut rng);
                 Err(fault.error())
             }
         })

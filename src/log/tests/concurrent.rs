@@ -7,7 +7,7 @@ use super::*;
 use crate::disk::RealDisk;
 
 fn open_real(dir: &Path, seed: u64) -> Result<(Log, Recovered), LogError> {
-    let options = Options { segment_bytes: 20_000, rng: Rng::with_seed(seed) };
+    let options = Options { segment_bytes: 20_000, ..Options::new(0, Rng::with_seed(seed)) };
     Log::open(Arc::new(RealDisk), dir, options, &mut |_| Ok(()))
 }
 

@@ -59,7 +59,7 @@ impl Rig {
     fn open(&self) -> Result<Opened, LogError> {
         let mut batches = Vec::new();
         let rng = Rng::with_seed(self.disk.calls());
-        let options = Options { segment_bytes: self.segment_bytes, rng };
+        let options = Options { segment_bytes: self.segment_bytes, ..Options::new(0, rng) };
         let (log, recovered) = Log::open(Arc::new(self.disk.clone()), dir(), options, &mut collect(&mut batches))?;
         assert_eq!(recovered.batches, batches.len() as u64);
         assert_eq!(recovered.last_lsn, batches.len() as u64);
