@@ -69,6 +69,8 @@ struct State {
     calls: u64,
     faults: BTreeMap<u64, Fault>,
     capacity_bytes: Option<u64>,
+    /// Writes that met a full disk.
+    refused: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -118,6 +120,7 @@ impl SimulatedDisk {
             calls: 0,
             faults: BTreeMap::new(),
             capacity_bytes: None,
+            refused: 0,
         })))
     }
 
@@ -176,6 +179,11 @@ impl SimulatedDisk {
     /// How many bytes all files together may hold; `None` is no limit.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.state().capacity_bytes = bytes;
+    }
+
+    /// How many writes there were for which there was no room.
+    pub fn refused(&self) -> u64 {
+        self.state().refused
     }
 
     /// What a file holds, as a program sees it.
@@ -395,6 +403,7 @@ impl DiskFile for SimulatedFile {
             }
             let room = state.room().saturating_add(content(state, file).seen().len() as u64);
             if offset.saturating_add(len as u64) > room {
+                state.refused += 1;
                 (len, answer) = (room.saturating_sub(offset) as usize, Err(Fault::NoSpace.error()));
             }
             if len > 0 {
@@ -505,7 +514,9 @@ mod tests {
         disk.set_capacity(Some(100));
         let mut file = disk.open(Path::new("/d/x"), Mode::Create).unwrap();
         file.write_all_at(0, &[1; 60]).unwrap();
+        assert_eq!(disk.refused(), 0);
         let error = file.write_all_at(60, &[2; 60]).unwrap_err();
+        assert_eq!(disk.refused(), 1);
         assert!(crate::disk::is_no_space(&error));
         assert_eq!(file.size().unwrap(), 100);
         file.truncate(60).unwrap();
