@@ -94,8 +94,14 @@ impl Fault {
 }
 
 /// How often each fault has happened.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tally([u64; Fault::ALL.len()]);
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self([0; Fault::ALL.len()])
+    }
+}
 
 impl Tally {
     pub fn fire(&mut self, fault: Fault) {
@@ -139,10 +145,6 @@ impl Plan {
     /// Nothing goes wrong any more.
     pub fn end(&mut self) {
         self.left = 0;
-    }
-
-    pub fn loses(&self) -> bool {
-        self.connecting.iter().any(|fault| fault.loses())
     }
 
     pub fn while_connecting(&mut self, rng: &mut Rng) -> Option<Fault> {

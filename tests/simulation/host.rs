@@ -14,7 +14,7 @@ use fastrand::Rng;
 use simnet::{Dialect, Dictionary};
 use zstd::dict::EncoderDictionary;
 
-pub use conn::{Conn, Ending};
+pub use conn::{Around, Conn, Ending};
 
 use super::world::World;
 

@@ -95,7 +95,7 @@ pub enum End {
     /// Its steps are used up.
     Time,
     /// The log takes nothing more.
-    Disk(LogError),
+    Disk(#[expect(dead_code, reason = "for people who look for the cause")] LogError),
     /// The stream is read to its end.
     Done,
 }
@@ -205,14 +205,14 @@ impl Sim {
         let turns = self.rng.u8(..5);
         (0..turns).for_each(|_| self.turn());
         if self.ending.is_some() || self.conn.as_ref().is_some_and(|(_, conn)| conn.is_readable()) {
-            let micros = self.rng.i64(..50);
+            let micros = self.rng.i64(0..50);
             self.advance(micros);
             return true;
         }
         self.life.quiet += 1;
         let most = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
         let step = if self.life.quiet < QUIET_RESTS {
-            self.rng.i64(..1_000).min(most)
+            self.rng.i64(0..1_000).min(most)
         } else {
             most.min(self.world.next_after(self.wall()) - self.wall())
         };
@@ -236,7 +236,8 @@ impl Sim {
         }
         self.step();
         let weights = self.life.weights;
-        let mut ticket = self.rng.u32(..weights.iter().sum());
+        let all: u32 = weights.iter().sum();
+        let mut ticket = self.rng.u32(..all);
         let chosen = weights.iter().position(|&weight| {
             let is_mine = ticket < weight;
             ticket = ticket.saturating_sub(weight);
@@ -279,9 +280,15 @@ impl Sim {
     /// Whether anything was worked on.
     pub fn worker_turn(&mut self) -> bool {
         let Some(actors) = &mut self.actors else { return false };
+        if actors.workers.is_empty() {
+            return false;
+        }
         let at = self.rng.usize(..actors.workers.len());
         let turn = actors.workers[at].turn();
         self.trace.note(at as u64 * 8 + turn as u64);
+        if turn == worker::Turn::Over {
+            actors.workers.swap_remove(at);
+        }
         if turn == worker::Turn::Worked {
             self.life.quiet = 0;
         }
@@ -320,7 +327,6 @@ impl Sim {
             world: &self.world,
             hosts: &mut self.hosts,
             plan: &mut self.plan,
-            tally: &mut self.tally,
             rng: &mut self.rng,
             wall: self.clock.wall_micros(),
             now: self.clock.monotonic(),

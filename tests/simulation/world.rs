@@ -26,7 +26,6 @@ pub struct World {
     pub is_live: bool,
     /// Wall time at the beginning, in microseconds.
     pub start: i64,
-    pub options: Options,
 }
 
 /// Feeds by community.
@@ -47,7 +46,7 @@ impl World {
         let (first, last) = (times[0], times[times.len() - 1]);
         let is_live = rng.bool();
         let start = if is_live { rng.i64(first..=last) } else { last + rng.i64(0..3_600_000_000) };
-        Self { events, times, tail_base: last.max(start), is_live, start, options }
+        Self { events, times, tail_base: last.max(start), is_live, start }
     }
 
     /// How many events there are before the tail.

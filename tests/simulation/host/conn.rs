@@ -13,7 +13,6 @@ use crate::world::World;
 /// See the module.
 pub struct Conn {
     pub host: usize,
-    pub opened_at: Duration,
     /// Of the client, not read yet.
     pub inbox: Vec<u8>,
     /// For the client, not read yet from `taken` on.
@@ -62,7 +61,6 @@ pub struct Around<'a> {
     pub world: &'a World,
     pub hosts: &'a mut [Host],
     pub plan: &'a mut Plan,
-    pub tally: &'a mut Tally,
     pub rng: &'a mut Rng,
     /// Wall time in microseconds.
     pub wall: i64,
@@ -77,7 +75,6 @@ impl Conn {
     pub fn new(host: usize, now: Duration, quiet: Option<Fault>) -> Self {
         Self {
             host,
-            opened_at: now,
             inbox: Vec::new(),
             outbox: Vec::new(),
             taken: 0,
