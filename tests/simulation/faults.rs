@@ -105,6 +105,7 @@ impl Default for Tally {
 
 impl Tally {
     pub fn fire(&mut self, fault: Fault) {
+        tracing::debug!(fault = fault.name(), "happened");
         self.0[fault as usize] += 1;
     }
 
@@ -139,7 +140,7 @@ impl Plan {
             of_kind.filter(|fault| rng.u8(..) <= wanted && !(fault.loses() && rng.bool())).collect()
         };
         let (connecting, streaming) = (pick(When::Connecting), pick(When::Streaming));
-        Self { connecting, streaming, left: rng.u32(0..24), per_mille: [3, 10, 40][rng.usize(..3)] }
+        Self { connecting, streaming, left: rng.u32(0..30), per_mille: [10, 30, 100][rng.usize(..3)] }
     }
 
     /// Nothing goes wrong any more.

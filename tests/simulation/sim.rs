@@ -55,8 +55,15 @@ pub struct Sim {
     /// The newest position that the engine can know in this life.
     pub newest: Option<u64>,
     /// Positions that a host, or the reader, has left out at some time; they may have been told at another.
-    pub left_out: Vec<std::ops::Range<u64>>,
+    pub left_out: Vec<LeftOut>,
     pub steps: u64,
+}
+
+/// Positions that were left out on one connection.
+pub struct LeftOut {
+    pub positions: std::ops::Range<u64>,
+    /// The stream had a position before: a gap must be told. Else these are older than the oldest that there is.
+    pub is_gap: bool,
 }
 
 /// Who takes turns with the reader.
@@ -193,6 +200,7 @@ impl Sim {
     /// Ends the life, unless it has ended.
     pub fn end(&mut self, end: End) {
         if self.ending.is_none() {
+            tracing::debug!(?end, "the life ends");
             self.ending = Some(end);
             if let Some(actors) = &self.actors {
                 actors.stop.stop();
@@ -345,6 +353,7 @@ impl Sim {
         }
         let feeds = feeds(&actors.view, self.world.end());
         self.trace.note(lsn ^ feeds.values().map(Vec::len).sum::<usize>() as u64);
+        tracing::debug!(lsn, "seen");
         self.seen = Some(Seen { lsn, feeds, told: lock(&actors.told).clone() });
     }
 
@@ -354,9 +363,11 @@ impl Sim {
         let count = |cursor: &Cursor| self.world.before(cursor.time.micros() + 1);
         let known = resume.map_or(0, count);
         self.trace.note(began_at);
+        tracing::debug!(host = self.conn.as_ref().map(|(_, conn)| conn.host), began_at, known, wall = self.wall(), "begins");
         if began_at > known {
             let durable = self.actors.as_ref().and_then(|actors| lock(&actors.told).cursor.as_ref().map(count));
-            self.left_out.push(durable.unwrap_or(0).saturating_sub(1)..began_at);
+            let positions = durable.unwrap_or(0).saturating_sub(1)..began_at;
+            self.left_out.push(LeftOut { positions, is_gap: resume.is_some() });
         }
     }
 
