@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use super::record::{ALIGN_BYTES, Kind, Record};
 use super::recovery::{Action, Case, Found, Marked, Place, decide};
 use super::scan::{Parsed, Scan, Sighting};
-use super::segment::{HEADER_BYTES, Header, HeaderError, Segment};
-use super::{Each, Entry, LogError, Lsn};
+use super::segment::{HEADER_BYTES, Header, HeaderError, Magic, Segment};
+use super::{Each, Entry, Item, LogError, Lsn};
 use crate::disk::{Disk, Mode};
 use crate::limits::LOG_READ_BYTES;
 
@@ -281,7 +281,7 @@ fn misfit(record: &Record<'_>, next: Lsn) -> Option<String> {
 
 fn read_header(scan: &mut Scan, expected: Lsn) -> Result<Header, End> {
     let failed = |error| End::io(0, expected, error);
-    match Header::decode(scan.bytes(0, HEADER_BYTES).map_err(failed)?) {
+    match Header::decode(Magic::Segment, scan.bytes(0, HEADER_BYTES).map_err(failed)?) {
         Ok(header) if header.first == expected => Ok(header),
         Ok(Header { first, .. }) => {
             let text = format!("the file's name says LSN {expected}, its header says {first}");
@@ -303,5 +303,5 @@ pub(super) fn deliver(path: &Path, record: &Record<'_>, each: Each<'_>) -> Resul
         return Ok(());
     }
     let entry = Entry { lsn: record.lsn, version: record.version, payload: record.payload };
-    each(entry).map_err(|what| LogError::Entry { file: path.to_owned(), offset: record.offset, lsn: record.lsn, what })
+    each(Item::Entry(entry)).map_err(|what| LogError::Entry { file: path.to_owned(), offset: record.offset, lsn: record.lsn, what })
 }
