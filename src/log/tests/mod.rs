@@ -5,6 +5,7 @@ mod crash;
 mod damage;
 mod power_cuts;
 mod rows;
+mod salvaging;
 mod snapshots;
 mod writing;
 
@@ -50,6 +51,7 @@ fn collect(batches: &mut Vec<Batch>) -> impl FnMut(Item<'_>) -> Result<(), Strin
             }
             // In these tests a chunk is one batch: the state is all batches so far.
             Item::Chunk(chunk) => batches.push((chunk.version, chunk.payload.to_vec())),
+            Item::Hole(hole) => panic!("nothing was salvaged: {hole:?}"),
         }
         Ok(())
     }
@@ -79,7 +81,10 @@ impl Rig {
     fn read(&self) -> Result<(ReadReport, Vec<Batch>), LogError> {
         let mut batches = Vec::new();
         let report = read(&self.disk, dir(), &mut collect(&mut batches))?;
-        assert_eq!((report.snapshot_lsn + report.batches, report.last_lsn), (batches.len() as u64, batches.len() as u64));
+        assert_eq!(
+            (report.snapshot_lsn + report.batches, report.last_lsn),
+            (batches.len() as u64, batches.len() as u64)
+        );
         Ok((report, batches))
     }
 
