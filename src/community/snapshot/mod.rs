@@ -254,6 +254,9 @@ impl Restoring {
         if section < self.section || self.section == Section::End {
             return Err(format!("section {name} comes after section {}", self.section.name()));
         }
+        if payload.is_empty() {
+            return Err(format!("a chunk of section {name} is empty"));
+        }
         self.section = section;
         let mut row = In(payload);
         while !row.is_empty() {
