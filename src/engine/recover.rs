@@ -11,7 +11,7 @@ use crate::fact::Batch;
 use crate::ingest::committer::Folded;
 use crate::ingest::sieve::Sieve;
 use crate::limits::SECOND_MICROS;
-use crate::log::{self, Entry, Log, Options};
+use crate::log::{self, Item, Log, Options};
 use crate::view::{self, View};
 
 /// What long work tells of itself: bytes done, bytes in all.
@@ -32,7 +32,7 @@ pub fn open(
     let total = log::size(&*disk, dir).unwrap_or(0);
     let (mut folding, view) = Folding::new(total, progress);
     let (log, recovered) =
-        Log::open(disk, dir, Options::new(unix_seconds(clock), rng), &mut |entry| folding.take(&entry))?;
+        Log::open(disk, dir, Options::new(unix_seconds(clock), rng), &mut |item| folding.take(&item))?;
     let folded = folding.finish();
     if let Some(torn) = &recovered.torn {
         let (file, bytes) = (torn.file.display(), torn.bytes);
@@ -53,7 +53,7 @@ pub fn open(
 /// No log there, or a corrupt one.
 pub fn read(disk: &dyn Disk, dir: &Path, progress: Progress<'_>) -> Result<(Folded, View), StartError> {
     let (mut folding, view) = Folding::new(log::size(disk, dir)?, progress);
-    log::read(disk, dir, &mut |entry| folding.take(&entry))?;
+    log::read(disk, dir, &mut |item| folding.take(&item))?;
     Ok((folding.finish(), view))
 }
 
@@ -71,7 +71,8 @@ impl<'a> Folding<'a> {
         (Self { folded: Folded::new(writer), done: 0, total, progress }, view)
     }
 
-    fn take(&mut self, entry: &Entry<'_>) -> Result<(), String> {
+    fn take(&mut self, item: &Item<'_>) -> Result<(), String> {
+        let Item::Entry(entry) = item else { return Err("a snapshot".to_owned()) };
         let batch = Batch::decode(entry.version, entry.payload).map_err(|error| error.to_string())?;
         self.folded.apply(&batch.facts);
         self.done += entry.payload.len() as u64;

@@ -20,8 +20,9 @@ use std::sync::Arc;
 use super::record::{self, Head, Kind};
 use super::repair::{self, Growing, Opened, Recovered, new_salt};
 use super::segment::{self, HEADER_BYTES, Header, Segment};
-use super::{Each, Entry, LogError, Lsn, lock_path, log_dir};
-use crate::disk::{Disk, FileSync, Lock, LockError};
+use super::snapshot::{SnapshotDone, SnapshotWriter, Taken};
+use super::{Item, LogError, Lsn, lock, log_dir};
+use crate::disk::{Disk, FileSync, Lock};
 use crate::limits::{LOG_RECORD_BYTES_MAX, SEGMENT_AGE_SECONDS, SEGMENT_BYTES};
 
 /// How a log is written.
@@ -51,6 +52,8 @@ pub struct LogStatus {
     pub last_lsn: Lsn,
     /// LSN of the last batch that is known to be durable.
     pub durable_lsn: Lsn,
+    /// The last LSN that the newest snapshot holds; 0 where there is none.
+    pub snapshot_lsn: Lsn,
     /// How many segments there are, the growing one included.
     pub segments: u64,
     /// How many bytes they hold.
@@ -68,6 +71,8 @@ pub struct Log {
     sealed_bytes: u64,
     last_lsn: Lsn,
     durable_lsn: Lsn,
+    /// What the newest snapshot holds.
+    snapshot_lsn: Lsn,
     /// A sync was begun and has not come back.
     syncing: bool,
     /// Why nothing works any more.
@@ -78,8 +83,9 @@ pub struct Log {
 }
 
 impl Log {
-    /// Locks `dir`, which is created where missing; judges, replays and repairs the log in it. `each` is called for every
-    /// batch, in order, before anything is changed. Then everything that was replayed is durable.
+    /// Locks `dir`, which is created where missing; judges, replays and repairs the log in it. `each` is called for every chunk
+    /// of the newest snapshot and every batch after it, in order, before anything is changed. Then everything that was
+    /// replayed is durable.
     ///
     /// # Errors
     /// [`LogError::Locked`], [`LogError::NotWritable`]; and what recovery refuses: [`LogError::Read`],
@@ -89,16 +95,12 @@ impl Log {
         disk: Arc<dyn Disk>,
         dir: &Path,
         mut options: Options,
-        each: &mut dyn FnMut(Entry<'_>) -> Result<(), String>,
+        each: &mut dyn FnMut(Item<'_>) -> Result<(), String>,
     ) -> Result<(Self, Recovered), LogError> {
         let log_dir = log_dir(dir);
         disk.create_dir_all(&log_dir).map_err(|source| LogError::not_writable(dir, source))?;
-        let lock = disk.lock(&lock_path(dir)).map_err(|error| match error {
-            LockError::Held { pid } => LogError::Locked { dir: dir.to_owned(), pid },
-            LockError::Io(source) => LogError::not_writable(dir, source),
-        })?;
-        let Opened { growing, sealed, sealed_bytes, recovered } =
-            repair::open(&*disk, &log_dir, &mut options, each as Each<'_>)?;
+        let lock = lock(&*disk, dir)?;
+        let Opened { growing, sealed, sealed_bytes, recovered } = repair::open(&*disk, &log_dir, &mut options, each)?;
         let log = Self {
             disk,
             log_dir,
@@ -108,6 +110,7 @@ impl Log {
             sealed_bytes,
             last_lsn: recovered.last_lsn,
             durable_lsn: recovered.last_lsn,
+            snapshot_lsn: recovered.snapshot_lsn,
             syncing: false,
             poison: None,
             buffer: Vec::new(),
@@ -215,9 +218,36 @@ impl Log {
         LogStatus {
             last_lsn: self.last_lsn,
             durable_lsn: self.durable_lsn,
+            snapshot_lsn: self.snapshot_lsn,
             segments: self.sealed + 1,
             bytes: self.sealed_bytes + self.growing.end,
         }
+    }
+
+    /// Begins a snapshot of the state that all batches up to `lsn` come to. They must be durable. Whatever becomes of it, the
+    /// log goes on.
+    ///
+    /// # Errors
+    /// [`LogError::NoSpace`], [`LogError::Write`]: there is no snapshot this time.
+    ///
+    /// # Panics
+    /// Where `lsn` is not durable: a snapshot must not know more than the log.
+    pub fn begin_snapshot(&mut self, lsn: Lsn) -> Result<SnapshotWriter, LogError> {
+        assert!(lsn <= self.durable_lsn, "a snapshot of LSN {lsn}, where {} is durable", self.durable_lsn);
+        let salt = new_salt(&mut self.options.rng, self.growing.salt);
+        SnapshotWriter::create(Arc::clone(&self.disk), &self.log_dir, lsn, salt, self.options.now)
+    }
+
+    /// Takes note of what became of a snapshot, and of what it has made superfluous.
+    ///
+    /// # Errors
+    /// Why it does not count. The log goes on; the next one may succeed.
+    pub fn finish_snapshot(&mut self, done: SnapshotDone) -> Result<Taken, LogError> {
+        let taken = done.0?;
+        self.snapshot_lsn = taken.lsn;
+        self.sealed -= taken.dropped.segments;
+        self.sealed_bytes -= taken.dropped.segment_bytes;
+        Ok(taken)
     }
 
     /// Stops on purpose: syncs, and says so at the end of the log. The lock ends.

@@ -118,7 +118,7 @@ fn readers_beside_a_writer() {
         let ended = done.load(Ordering::Acquire);
         let promised = durable.load(Ordering::Acquire);
         let mut last = 0;
-        let report = read(&RealDisk, &dir, &mut |entry| {
+        let report = read_batches(&RealDisk, &dir, &mut |entry| {
             assert_eq!(entry.lsn, last + 1);
             last = entry.lsn;
             assert_eq!(entry.payload, payload(last as usize - 1));
