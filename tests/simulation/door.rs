@@ -129,7 +129,9 @@ impl Sink for Watched {
     fn frame(&mut self, frame: &[u8], endpoint: &Endpoint) -> Pressure {
         let pressure = self.lanes.frame(frame, endpoint);
         let mut sim = self.sim.borrow_mut();
-        if let Some(position) = event::position(frame)
+        // What makes it ask anew is not taken.
+        if pressure != Pressure::Rewind
+            && let Some(position) = event::position(frame)
             && position.time.micros() <= sim.wall() + CLOCK_AHEAD_MICROS
         {
             let read = sim.world.before(position.time.micros() + 1);

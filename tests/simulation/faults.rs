@@ -86,10 +86,11 @@ impl Fault {
         matches!(self, Self::Floor | Self::Clamp)
     }
 
-    /// Whether a gap may be told though nothing is lost: the host has said so, or can only be understood so.
+    /// Whether a gap may be told though nothing is lost: the host has said so, or can only be understood so (one whose last
+    /// words are ten years old and who then goes on with today's).
     pub const fn may_tell_gap(self) -> bool {
-        matches!(self, Self::TooOld | Self::TooOldUnnamed | Self::NumbersAnew | Self::Info | Self::Violation | Self::Length1Gib)
-            || self.loses()
+        use Fault::{ClockBack, Info, Length1Gib, NumbersAnew, TooOld, TooOldUnnamed, Violation};
+        self.loses() || matches!(self, TooOld | TooOldUnnamed | NumbersAnew | Info | Violation | Length1Gib | ClockBack)
     }
 }
 

@@ -7,17 +7,17 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
 use atrarium::clock::{Clock, Now};
-use atrarium::community::inquiry;
+use atrarium::community::{Restoring, inquiry};
 use atrarium::disk::{self, SimulatedDisk};
 use atrarium::engine::recover;
-use atrarium::fact::{Batch, GapReason};
+use atrarium::fact::{Batch, Fact, GapReason};
 use atrarium::ingest::committer::{self, Committer, Folded};
 use atrarium::ingest::lanes::{self, Lanes};
 use atrarium::ingest::reader::{Config, Reader, WithoutCursor, Zstd};
 use atrarium::ingest::sieve::Sieve;
 use atrarium::ingest::worker::{Parser, Worker};
 use atrarium::limits::SECOND_MICROS;
-use atrarium::log::{self, Log, LogError, Options, Recovered, Verdict};
+use atrarium::log::{self, Item, Log, LogError, Options, Recovered, Verdict};
 use atrarium::ring::{self, Signal};
 use atrarium::telemetry::Telemetry;
 use atrarium::view::{self, View};
@@ -340,18 +340,22 @@ impl Chain {
     fn open(&mut self) -> Result<(Log, Folded, View, Recovered), LogError> {
         let seen = self.sim.borrow().seen.clone();
         let end = self.sim.borrow().world.end();
-        let (writer, view) = view::new();
+        let (writer, mut view) = view::new();
         let mut folded = Folded::new(writer);
         let (now, rng) = (self.clock.wall_micros() / SECOND_MICROS, self.random(|rng| Rng::with_seed(rng.u64(..))));
         let mut options = Options::new(u32::try_from(now).expect("this century"), rng);
         options.segment_bytes = self.segment_bytes;
         let mut held = seen.is_none();
-        let (log, recovered) = Log::open(Arc::new(self.disk.clone()), Path::new(DIR), options, &mut |entry| {
-            let batch = Batch::decode(entry.version, entry.payload).map_err(|error| error.to_string())?;
-            folded.apply(&batch.facts);
-            if let Some(seen) = seen.as_ref().filter(|seen| seen.lsn == entry.lsn) {
+        let is_restored = self.random(|rng| rng.u8(..4) == 0);
+        let (log, recovered) = Log::open(Arc::new(self.disk.clone()), Path::new(DIR), options, &mut |item| {
+            let (lsn, facts) = batch(item)?;
+            folded.apply(&facts);
+            if let Some(seen) = seen.as_ref().filter(|seen| seen.lsn == lsn) {
+                if is_restored {
+                    (folded, view) = restored(&folded);
+                }
                 folded.publish();
-                let found = Seen { lsn: entry.lsn, feeds: feeds(&view, end), told: Told::of(&folded.fold) };
+                let found = Seen { lsn, feeds: feeds(&view, end), told: Told::of(&folded.fold) };
                 assert_eq!(found, *seen, "what was seen is not what is recovered");
                 held = true;
             }
@@ -371,10 +375,10 @@ impl Chain {
         let sim = self.sim.borrow();
         let mut facts = Facts::default();
         let mut count = 0;
-        log::read(&self.disk, Path::new(DIR), &mut |entry| {
-            let batch = Batch::decode(entry.version, entry.payload).map_err(|error| error.to_string())?;
-            count += batch.facts.len() as u64;
-            batch.facts.iter().for_each(|fact| facts.add(fact));
+        log::read(&self.disk, Path::new(DIR), &mut |item| {
+            let (_, batch) = batch(item)?;
+            count += batch.len() as u64;
+            batch.iter().for_each(|fact| facts.add(fact));
             Ok(())
         })
         .expect("a log that was opened can be read");
@@ -409,4 +413,21 @@ impl Chain {
             compared: self.compared,
         }
     }
+}
+
+/// A batch of the log, with its LSN.
+fn batch(item: Item<'_>) -> Result<(u64, Vec<Fact>), String> {
+    let Item::Entry(entry) = item else { return Err(format!("nobody has written {item:?}")) };
+    let batch = Batch::decode(entry.version, entry.payload).map_err(|error| error.to_string())?;
+    Ok((entry.lsn, batch.facts))
+}
+
+/// The same state by way of a snapshot, and its view.
+fn restored(folded: &Folded) -> (Folded, View) {
+    let mut restoring = Restoring::new();
+    folded.fold.save(&mut |section, version, payload| restoring.take(section, version, payload)).expect("its own words");
+    let (writer, view) = view::new();
+    let mut new = Folded::new(writer);
+    new.fold = restoring.finish(&mut |change| new.writer.apply(change)).expect("its own words");
+    (new, view)
 }
