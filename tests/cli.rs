@@ -133,7 +133,7 @@ fn a_corrupt_log_is_refused_with_its_place_and_never_repaired() {
     let frames = home.path().join("frames.jsonl");
     let data_dir = home.path().join("data");
     let mut lines = Vec::new();
-    let options = simnet::Options { events: 3_000, communities: 5, hit_rate: 0.5, ..Default::default() };
+    let options = simnet::Options { events: 20_000, communities: 5, hit_rate: 0.5, ..Default::default() };
     simnet::Network::write(&options, simnet::Dialect::V1, &mut lines).expect("memory");
     std::fs::write(&frames, lines).expect("written");
     let (code, _, error) = run(&["replay", text(&frames), "--data-dir", text(&data_dir)]);
