@@ -78,6 +78,7 @@ faults! {
     RecoveryNoSpace = "enospc-in-recovery", Disk;
     RecoveryCut = "crash-in-recovery", Disk;
     TornTail = "torn-tail", Disk;
+    NoSnapshot = "no-snapshot", Disk;
 }
 
 impl Fault {

@@ -5,19 +5,21 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use atrarium::clock::{Clock, Now};
-use atrarium::community::{Restoring, inquiry};
-use atrarium::disk::{self, SimulatedDisk};
-use atrarium::engine::recover;
+use atrarium::community::inquiry;
+use atrarium::disk::{self, Disk, SimulatedDisk};
+use atrarium::engine::StartError;
+use atrarium::engine::recover::{self, Opened};
 use atrarium::fact::{Batch, Fact, GapReason};
-use atrarium::ingest::committer::{self, Committer, Folded};
+use atrarium::ingest::committer::{self, Committer, Folded, Policy};
 use atrarium::ingest::lanes::{self, Lanes};
 use atrarium::ingest::reader::{Config, Reader, WithoutCursor, Zstd};
 use atrarium::ingest::sieve::Sieve;
 use atrarium::ingest::worker::{Parser, Worker};
 use atrarium::limits::SECOND_MICROS;
-use atrarium::log::{self, Item, Log, LogError, Options, Recovered, Verdict};
+use atrarium::log::{self, LogError, Options, Verdict};
 use atrarium::ring::{self, Signal};
 use atrarium::telemetry::Telemetry;
 use atrarium::view::{self, View};
@@ -46,6 +48,9 @@ pub struct Report {
     pub lost: u64,
     /// How often something seen was held against what was recovered.
     pub compared: u64,
+    pub snapshots: u64,
+    /// How often a snapshot was what recovery began with.
+    pub snapshots_used: u64,
 }
 
 /// A chain of lives.
@@ -55,8 +60,11 @@ struct Chain {
     clock: Clock,
     zstd: Zstd,
     segment_bytes: u64,
+    policy: Policy,
     lives: u64,
     compared: u64,
+    snapshots: u64,
+    snapshots_used: u64,
 }
 
 /// Plays one seed to its end.
@@ -84,6 +92,11 @@ impl Chain {
         let v1 = rng.bool().then(|| Dictionary::parse(v1_dictionary()).expect("a dictionary"));
         let zstd = Zstd { v2: rng.bool(), v1 };
         let segment_bytes = [3_000, 20_000, 1 << 20][rng.usize(..3)];
+        let policy = Policy {
+            log_bytes: [1_000, 10_000, 1 << 20][rng.usize(..3)],
+            age: Duration::from_secs(rng.u64(1..100)),
+            pause: Duration::from_millis(rng.u64(0..2_000)),
+        };
         let sim = Sim {
             trace: Trace::default(),
             clock: clock.clone(),
@@ -103,7 +116,18 @@ impl Chain {
             steps: 0,
             rng,
         };
-        Self { sim: Rc::new(RefCell::new(sim)), disk, clock, zstd, segment_bytes, lives: 0, compared: 0 }
+        Self {
+            sim: Rc::new(RefCell::new(sim)),
+            disk,
+            clock,
+            zstd,
+            segment_bytes,
+            policy,
+            lives: 0,
+            compared: 0,
+            snapshots: 0,
+            snapshots_used: 0,
+        }
     }
 
     fn random<T>(&self, draw: impl FnOnce(&mut Rng) -> T) -> T {
@@ -117,12 +141,13 @@ impl Chain {
     /// From opening the log to the end, whichever it is.
     fn live(&mut self, is_last: bool) {
         self.lives += 1;
-        let (log, folded, view) = self.open_somehow(is_last);
+        let opened = self.open_somehow(is_last);
         let life = self.random(|rng| Life::new(is_last, rng));
         {
             let mut sim = self.sim.borrow_mut();
             let sim = &mut *sim;
-            sim.newest = folded.fold.cursor().map(|cursor| sim.world.before(cursor.time.micros() + 1).saturating_sub(1));
+            sim.newest =
+                opened.folded.fold.cursor().map(|cursor| sim.world.before(cursor.time.micros() + 1).saturating_sub(1));
             (sim.life, sim.ending) = (life, None);
         }
         let refused = self.disk.refused();
@@ -131,20 +156,24 @@ impl Chain {
             self.disk.fail_call(at, if fault { disk::Fault::Io } else { disk::Fault::NoSpace });
             (self.disk.calls() + at, if fault { Fault::CallIo } else { Fault::CallNoSpace })
         });
-        let reader = self.start(log, folded, view);
-        let sink = reader.run();
-        drop(sink);
+        let reader = self.start(opened);
+        drop(reader.run());
+        let telemetry =
+            self.sim.borrow().actors.as_ref().map(|actors| Arc::clone(&actors.telemetry)).expect("it lives");
         self.end_life(is_last);
         if let Some((_, fault)) = calls.filter(|(at, _)| self.disk.calls() >= *at) {
             self.fire(fault);
         }
+        self.snapshots += telemetry.snapshots.get();
+        (0..telemetry.snapshots_failed.get()).for_each(|_| self.fire(Fault::NoSnapshot));
         if self.disk.refused() > refused {
             self.fire(Fault::FullDisk);
         }
     }
 
     /// Puts an engine together, as `engine` does with threads.
-    fn start(&mut self, log: Log, folded: Folded, view: View) -> Reader<Watched, Door> {
+    fn start(&mut self, opened: Opened) -> Reader<Watched, Door> {
+        let Opened { log, folded, view, replayed_bytes } = opened;
         let (workers_count, frame_slots, fact_slots) =
             self.random(|rng| (rng.usize(1..4), 1 << rng.u32(1..9), 1 << rng.u32(1..9)));
         let clock = self.clock.clone();
@@ -190,6 +219,8 @@ impl Chain {
             observe: Box::new(move |fold| *lock(&hears) = Told::of(fold)),
             inquiries: inquiry::inquiries().1,
             errands: Box::new(Held(Arc::clone(&syncs))),
+            snapshots: self.policy,
+            replayed_bytes,
         });
         let sink = Watched { lanes, sim: Rc::clone(&self.sim) };
         let endpoints = self.sim.borrow().hosts.iter().map(|host| host.endpoint.clone()).collect();
@@ -231,7 +262,7 @@ impl Chain {
             sim.advance(1_000);
             match sim.rng.u8(..4) {
                 0 | 1 => _ = sim.worker_turn(),
-                2 => _ = sim.sync_turn(),
+                2 => sim.sync_turn(),
                 _ if sim.committer_turn() => return true,
                 _ => {}
             }
@@ -291,7 +322,7 @@ impl Chain {
     }
 
     /// Opens the log, with a fault now and then in the middle of it; then everything ends, and it opens again.
-    fn open_somehow(&mut self, is_last: bool) -> (Log, Folded, View) {
+    fn open_somehow(&mut self, is_last: bool) -> Opened {
         for _ in 0..4 {
             if is_last || self.random(|rng| rng.u8(..3) > 0) {
                 break;
@@ -304,11 +335,12 @@ impl Chain {
                 assert_ne!(report.verdict(), Verdict::Corrupt, "{:?}", report.faults);
             }
         }
-        let (log, folded, view, recovered) = self.open().unwrap_or_else(|error| panic!("a false refusal: {error}"));
-        if recovered.torn.is_some() {
+        let torn = count_files(&self.disk, ".torn");
+        let opened = self.open().unwrap_or_else(|error| panic!("a false refusal: {error}"));
+        if count_files(&self.disk, ".torn") > torn {
             self.fire(Fault::TornTail);
         }
-        (log, folded, view)
+        opened
     }
 
     fn open_badly(&mut self) {
@@ -327,7 +359,9 @@ impl Chain {
             self.fire(name);
         }
         if let Err(error) = opened {
-            assert!(!matches!(error, LogError::Corrupt { .. }), "a false refusal: {error}");
+            let is_false =
+                !matches!(error, StartError::Log(_)) || matches!(error, StartError::Log(LogError::Corrupt { .. }));
+            assert!(!is_false, "a false refusal: {error}");
         }
         self.disk.mend();
         match how {
@@ -336,52 +370,60 @@ impl Chain {
         }
     }
 
-    /// Recovers, and holds what a reader has seen against what is recovered at that point.
-    fn open(&mut self) -> Result<(Log, Folded, View, Recovered), LogError> {
-        let seen = self.sim.borrow().seen.clone();
-        let end = self.sim.borrow().world.end();
-        let (writer, mut view) = view::new();
+    /// Recovers, and holds what a reader has seen, and what is recovered, against all batches from the first one on.
+    fn open(&mut self) -> Result<Opened, StartError> {
+        let rng = self.random(|rng| Rng::with_seed(rng.u64(..)));
+        let seconds = u32::try_from(self.clock.wall_micros() / SECOND_MICROS).expect("this century");
+        let options = Options { segment_bytes: self.segment_bytes, ..Options::new(seconds, rng) };
+        let disk = Arc::new(self.disk.clone());
+        let opened = recover::open_with(disk, Path::new(DIR), &self.clock, options, &mut |_, _| {})?;
+        self.hold(&opened);
+        Ok(opened)
+    }
+
+    fn hold(&mut self, opened: &Opened) {
+        let mut sim = self.sim.borrow_mut();
+        let end = sim.world.end();
+        let (writer, view) = view::new();
         let mut folded = Folded::new(writer);
-        let (now, rng) = (self.clock.wall_micros() / SECOND_MICROS, self.random(|rng| Rng::with_seed(rng.u64(..))));
-        let mut options = Options::new(u32::try_from(now).expect("this century"), rng);
-        options.segment_bytes = self.segment_bytes;
-        let mut held = seen.is_none();
-        let is_restored = self.random(|rng| rng.u8(..4) == 0);
-        let (log, recovered) = Log::open(Arc::new(self.disk.clone()), Path::new(DIR), options, &mut |item| {
-            let (lsn, facts) = batch(item)?;
-            folded.apply(&facts);
+        let look =
+            |lsn, folded: &Folded, view: &View| Seen { lsn, feeds: feeds(view, end), told: Told::of(&folded.fold) };
+        let mut is_held = sim.seen.as_ref().is_none_or(|seen| seen.lsn == 0);
+        self.compared += u64::from(!is_held);
+        self.disk.mend();
+        let (mut last, seen) = (0, sim.seen.clone());
+        each_batch(&self.disk, |lsn, facts| {
+            folded.apply(facts);
+            last = lsn;
             if let Some(seen) = seen.as_ref().filter(|seen| seen.lsn == lsn) {
-                if is_restored {
-                    (folded, view) = restored(&folded);
-                }
                 folded.publish();
-                let found = Seen { lsn, feeds: feeds(&view, end), told: Told::of(&folded.fold) };
-                assert_eq!(found, *seen, "what was seen is not what is recovered");
-                held = true;
+                assert_eq!(look(lsn, &folded, &view), *seen, "what was seen is not what is in the log");
+                is_held = true;
             }
-            Ok(())
-        })?;
+        });
         folded.publish();
-        let lsn = seen.as_ref().map_or(0, |seen| seen.lsn);
-        assert!(held || lsn == 0, "LSN {lsn} was seen, and {} is the last that is recovered", recovered.last_lsn);
-        self.compared += u64::from(held && lsn > 0);
-        self.sim.borrow_mut().trace.note(recovered.last_lsn);
-        Ok((log, folded, view, recovered))
+        assert!(is_held, "{:?} was seen, and {last} is the last LSN of the log", seen.map(|seen| seen.lsn));
+        assert_eq!(opened.log.status().last_lsn, last);
+        assert_eq!(
+            look(last, &opened.folded, &opened.view),
+            look(last, &folded, &view),
+            "a snapshot is not what it stands for"
+        );
+        self.snapshots_used += u64::from(opened.log.status().snapshot_lsn > 0);
+        sim.trace.note(last);
     }
 
     /// The stream is read to its end: every feed is the model's, but for what was left out, and that was told.
     fn judge(mut self) -> Report {
-        let (_log, folded, view, _) = self.open().unwrap_or_else(|error| panic!("a false refusal: {error}"));
+        let Opened { log: _log, folded, view, .. } =
+            self.open().unwrap_or_else(|error| panic!("a false refusal: {error}"));
         let sim = self.sim.borrow();
         let mut facts = Facts::default();
         let mut count = 0;
-        log::read(&self.disk, Path::new(DIR), &mut |item| {
-            let (_, batch) = batch(item)?;
+        each_batch(&self.disk, |_, batch| {
             count += batch.len() as u64;
             batch.iter().for_each(|fact| facts.add(fact));
-            Ok(())
-        })
-        .expect("a log that was opened can be read");
+        });
         let feeds = feeds(&view, sim.world.end());
         let all = sim.world.feeds_without(&HashSet::new());
         let missing = |is_counted: &dyn Fn(&LeftOut) -> bool| -> HashSet<u64> {
@@ -411,23 +453,24 @@ impl Chain {
             posts: feeds.values().map(|posts| posts.len() as u64).sum(),
             lost: lost.len() as u64,
             compared: self.compared,
+            snapshots: self.snapshots,
+            snapshots_used: self.snapshots_used,
         }
     }
 }
 
-/// A batch of the log, with its LSN.
-fn batch(item: Item<'_>) -> Result<(u64, Vec<Fact>), String> {
-    let Item::Entry(entry) = item else { return Err(format!("nobody has written {item:?}")) };
-    let batch = Batch::decode(entry.version, entry.payload).map_err(|error| error.to_string())?;
-    Ok((entry.lsn, batch.facts))
+/// Every batch of the log from the first one on.
+fn each_batch(disk: &SimulatedDisk, mut each: impl FnMut(u64, &[Fact])) {
+    log::read_batches(disk, Path::new(DIR), &mut |entry| {
+        let batch = Batch::decode(entry.version, entry.payload).map_err(|error| error.to_string())?;
+        each(entry.lsn, &batch.facts);
+        Ok(())
+    })
+    .expect("a log that was opened can be read");
 }
 
-/// The same state by way of a snapshot, and its view.
-fn restored(folded: &Folded) -> (Folded, View) {
-    let mut restoring = Restoring::new();
-    folded.fold.save(&mut |section, version, payload| restoring.take(section, version, payload)).expect("its own words");
-    let (writer, view) = view::new();
-    let mut new = Folded::new(writer);
-    new.fold = restoring.finish(&mut |change| new.writer.apply(change)).expect("its own words");
-    (new, view)
+/// How many files of the log have a name that ends so.
+fn count_files(disk: &SimulatedDisk, end: &str) -> usize {
+    let names = disk.list(&Path::new(DIR).join("log")).unwrap_or_default();
+    names.iter().filter(|name| name.ends_with(end)).count()
 }

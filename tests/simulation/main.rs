@@ -41,6 +41,8 @@ struct Sum {
     posts: u64,
     lost: u64,
     compared: u64,
+    snapshots: u64,
+    snapshots_used: u64,
     failed: Vec<u64>,
 }
 
@@ -55,14 +57,18 @@ impl Sum {
         self.posts += report.posts;
         self.lost += report.lost;
         self.compared += report.compared;
+        self.snapshots += report.snapshots;
+        self.snapshots_used += report.snapshots_used;
     }
 
     fn print(&self, seconds: f64) {
         let Self { seeds, lives, conns, steps, facts, posts, lost, compared, .. } = self;
-        println!("{seeds} seeds in {seconds:.1} s ({:.1} ms each): {lives} lives, {conns} connections, {steps} turns", {
-            seconds * 1e3 / *seeds as f64
-        });
+        println!(
+            "{seeds} seeds in {seconds:.1} s ({:.1} ms each): {lives} lives, {conns} connections, {steps} turns",
+            { seconds * 1e3 / *seeds as f64 }
+        );
         println!("{facts} facts, {posts} posts in feeds, {lost} events left out, {compared} times seen and recovered");
+        println!("{} snapshots, {} recoveries from one", self.snapshots, self.snapshots_used);
         println!("{} faults", self.tally.total());
         for &fault in Fault::ALL {
             println!("  {:<26}{}", fault.name(), self.tally.of(fault));
@@ -77,7 +83,9 @@ fn play_all(seeds: impl Iterator<Item = u64>) -> Sum {
         match catch_unwind(AssertUnwindSafe(|| play(seed))) {
             Ok(report) => sum.add(&report),
             Err(_) => {
-                println!("seed {seed} failed: SIM_SEEDS={seed}..{seed} cargo test --test simulation -- --ignored --nocapture");
+                println!(
+                    "seed {seed} failed: SIM_SEEDS={seed}..{seed} cargo test --test simulation -- --ignored --nocapture"
+                );
                 sum.failed.push(seed);
             }
         }

@@ -14,7 +14,7 @@ use atrarium::fact::Cursor;
 use atrarium::ingest::committer::{self, Committer, Done, Errands};
 use atrarium::ingest::reader::Stop;
 use atrarium::ingest::worker::{self, Worker};
-use atrarium::log::{LogError, PendingSync, SyncDone};
+use atrarium::log::{LogError, PendingSnapshot, PendingSync, SnapshotDone, SyncDone};
 use atrarium::syntax::Time;
 use atrarium::telemetry::Telemetry;
 use atrarium::view::{Community, View};
@@ -118,12 +118,7 @@ pub struct Told {
 
 impl Told {
     pub fn of(fold: &Fold) -> Self {
-        Self {
-            cursor: fold.cursor().cloned(),
-            clock: fold.clock(),
-            gaps: fold.gaps_seen(),
-            stats: fold.stats(),
-        }
+        Self { cursor: fold.cursor().cloned(), clock: fold.clock(), gaps: fold.gaps_seen(), stats: fold.stats() }
     }
 }
 
@@ -135,11 +130,14 @@ pub struct Seen {
     pub told: Told,
 }
 
-/// A sync on its way.
+/// A sync and a snapshot on their way.
 #[derive(Default)]
 pub struct Syncs {
     asked: Option<PendingSync>,
     done: Option<SyncDone>,
+    /// The same of a snapshot.
+    snapshot: Option<PendingSnapshot>,
+    taken: Option<SnapshotDone>,
 }
 
 /// The committer's end of it.
@@ -151,12 +149,19 @@ impl Errands for Held {
         assert!(before.is_none(), "one sync is under way at a time");
     }
 
+    fn snapshot(&mut self, snapshot: PendingSnapshot) {
+        let before = lock(&self.0).snapshot.replace(snapshot);
+        assert!(before.is_none(), "one snapshot is under way at a time");
+    }
+
     fn take(&mut self) -> Option<Done> {
-        lock(&self.0).done.take().map(Done::Sync)
+        let mut syncs = lock(&self.0);
+        syncs.done.take().map(Done::Sync).or_else(|| syncs.taken.take().map(Done::Snapshot))
     }
 
     fn has_done(&self) -> bool {
-        lock(&self.0).done.is_some()
+        let syncs = lock(&self.0);
+        syncs.done.is_some() || syncs.taken.is_some()
     }
 }
 
@@ -258,9 +263,7 @@ impl Sim {
             Some(1) => {
                 self.committer_turn();
             }
-            Some(2) => {
-                self.sync_turn();
-            }
+            Some(2) => self.sync_turn(),
             Some(3) => self.host_turn(),
             _ => self.look(),
         }
@@ -319,14 +322,18 @@ impl Sim {
         false
     }
 
-    /// Runs the sync that is under way, if there is one.
-    pub fn sync_turn(&mut self) -> bool {
-        let Some(actors) = &mut self.actors else { return false };
+    /// Runs the sync that is under way, if there is one; or the snapshot.
+    pub fn sync_turn(&mut self) {
+        let Some(actors) = &mut self.actors else { return };
         let mut syncs = lock(&actors.syncs);
-        let Some(sync) = syncs.asked.take() else { return false };
-        syncs.done = Some(sync.run());
-        self.life.quiet = 0;
-        true
+        if self.rng.u8(..8) == 0
+            && let Some(snapshot) = syncs.snapshot.take()
+        {
+            syncs.taken = Some(snapshot.run());
+        } else if let Some(sync) = syncs.asked.take() {
+            syncs.done = Some(sync.run());
+            self.life.quiet = 0;
+        }
     }
 
     pub fn host_turn(&mut self) {
@@ -363,7 +370,13 @@ impl Sim {
         let count = |cursor: &Cursor| self.world.before(cursor.time.micros() + 1);
         let known = resume.map_or(0, count);
         self.trace.note(began_at);
-        tracing::debug!(host = self.conn.as_ref().map(|(_, conn)| conn.host), began_at, known, wall = self.wall(), "begins");
+        tracing::debug!(
+            host = self.conn.as_ref().map(|(_, conn)| conn.host),
+            began_at,
+            known,
+            wall = self.wall(),
+            "begins"
+        );
         if began_at > known {
             let durable = self.actors.as_ref().and_then(|actors| lock(&actors.told).cursor.as_ref().map(count));
             let positions = durable.unwrap_or(0).saturating_sub(1)..began_at;

@@ -41,7 +41,9 @@ impl Beginning {
         let same_stream = newest.host == first.host && newest.dialect == first.dialect;
         let late = match (first.dialect, asked) {
             (_, Start::Live) => false,
-            (Dialect::V2, Start::Cursor { value }) if counts_anew(value, first.value, same_stream.then_some(newest)) => {
+            (Dialect::V2, Start::Cursor { value })
+                if counts_anew(value, first.value, same_stream.then_some(newest)) =>
+            {
                 return Self::Elsewhere;
             }
             (Dialect::V2, _) if same_stream && first.value >= newest.value => {
@@ -118,7 +120,11 @@ mod tests {
             (Start::Cursor { value: 8 }, &newest, v2("b", 8 + CLAMP_NUMBERS, -HOUR_MICROS)),
             (Start::Cursor { value: 8 + STUCK_STEP_MAX }, &newest, v2("b", 7, 0)),
         ] {
-            assert_eq!(Beginning::of(asked, newest, newest.time, &first, wall), Beginning::AsAsked, "{asked} {first:?}");
+            assert_eq!(
+                Beginning::of(asked, newest, newest.time, &first, wall),
+                Beginning::AsAsked,
+                "{asked} {first:?}"
+            );
         }
     }
 

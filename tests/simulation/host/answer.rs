@@ -121,7 +121,8 @@ impl Conn {
         let accept = derive_accept_key(request.key.as_bytes());
         let answer = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket";
         self.send_raw(format!("{answer}\r\nSec-WebSocket-Accept: {accept}\r\n\r\n").as_bytes(), happened);
-        let zstd = request.zstd.map(|_| if request.dialect == Dialect::V1 { 0 } else { around.hosts[self.host].dictionary });
+        let zstd =
+            request.zstd.map(|_| if request.dialect == Dialect::V1 { 0 } else { around.hosts[self.host].dictionary });
         self.began_at = Some(next);
         self.phase = Phase::Stream(Stream { dialect: request.dialect, first: Default::default(), next, zstd });
     }

@@ -117,7 +117,8 @@ impl Conn {
             None => (TEXT, text),
         };
         let (third, mut out) = (payload.len() / 3, Vec::new());
-        for (at, part) in [&payload[..third], &payload[third..2 * third], &payload[2 * third..]].into_iter().enumerate() {
+        for (at, part) in [&payload[..third], &payload[third..2 * third], &payload[2 * third..]].into_iter().enumerate()
+        {
             header(if at == 0 { opcode } else { CONTINUATION }, at == 2, part.len() as u64, &mut out);
             out.extend_from_slice(part);
             if at < 2 {
