@@ -82,7 +82,7 @@ impl Read for Pipe {
         while sim.rng.u8(..3) == 0 {
             sim.turn();
         }
-        let micros = sim.rng.i64(0..100);
+        let micros = sim.rng.i64(0..sim.life.pace);
         sim.advance(micros);
         let most = sim.rng.usize(1..=sim.life.chunk).min(into.len());
         let Some((_, conn)) = sim.conn.as_mut().filter(|_| sim.ending.is_none()) else {

@@ -139,7 +139,7 @@ impl Plan {
         let wanted = if rng.u8(..4) == 0 { u8::MAX } else { rng.u8(30..160) };
         let mut pick = |when: When| -> Vec<Fault> {
             let of_kind = Fault::ALL.iter().copied().filter(|fault| fault.when() == when);
-            of_kind.filter(|fault| rng.u8(..) <= wanted && !(fault.loses() && rng.bool())).collect()
+            of_kind.filter(|_| rng.u8(..) <= wanted).collect()
         };
         let (connecting, streaming) = (pick(When::Connecting), pick(When::Streaming));
         Self { connecting, streaming, left: rng.u32(0..30), per_mille: [10, 30, 100][rng.usize(..3)] }
@@ -163,6 +163,8 @@ impl Plan {
             return None;
         }
         *left -= 1;
-        Some(from[rng.usize(..from.len())])
+        // Losses are only possible now and then: they come first where they are wanted at all.
+        let loss = from.iter().copied().find(|fault| fault.loses() && rng.u8(..4) == 0);
+        Some(loss.unwrap_or(from[rng.usize(..from.len())]))
     }
 }

@@ -174,8 +174,10 @@ impl Chain {
     /// Puts an engine together, as `engine` does with threads.
     fn start(&mut self, opened: Opened) -> Reader<Watched, Door> {
         let Opened { log, folded, view, replayed_bytes } = opened;
-        let (workers_count, frame_slots, fact_slots) =
-            self.random(|rng| (rng.usize(1..4), 1 << rng.u32(1..9), 1 << rng.u32(1..9)));
+        let (workers_count, frame_slots, fact_slots) = self.random(|rng| {
+            let most = if rng.bool() { 3 } else { 9 };
+            (rng.usize(1..4), 1 << rng.u32(1..most), 1 << rng.u32(1..most))
+        });
         let clock = self.clock.clone();
         let (now, telemetry) = (Arc::new(Now::new(clock.clone())), Arc::new(Telemetry::default()));
         if let Some(given) = folded.fold.clock() {

@@ -84,6 +84,8 @@ pub struct Life {
     pub steps: Option<u64>,
     /// Bytes that one read brings at most.
     pub chunk: usize,
+    /// Microseconds that pass at most with each read.
+    pub pace: i64,
     /// Bytes that are under way on a connection at most.
     pub room: usize,
     /// How often each kind of actor is chosen: workers, committer, syncs, hosts, readers of feeds.
@@ -178,9 +180,12 @@ impl Life {
     /// One of a random pace. The last one reads the stream to its end.
     pub fn new(is_last: bool, rng: &mut Rng) -> Self {
         let steps = [40, 400, 1500, 4000][rng.usize(..4)];
+        // Who reads a few bytes in a second never comes to the end of a stream that goes on.
+        let slow = rng.usize(if is_last { 1..2 } else { 0..3 });
         Self {
             steps: (!is_last).then(|| rng.u64(1..steps)),
-            chunk: [200, 3_000, 20_000, 64_000][rng.usize(..4)],
+            chunk: [[200, 3_000, 20_000], [3_000, 20_000, 64_000], [20_000, 64_000, 64_000]][slow][rng.usize(..3)],
+            pace: [50, 5_000, 300_000][slow],
             room: [600, 8_000, 64_000][rng.usize(..3)],
             weights: [rng.u32(1..20), rng.u32(1..20), rng.u32(1..12), rng.u32(2..20), 1],
             full_from: (rng.u8(..6) == 0).then(|| (rng.u64(1..steps), rng.i64(1_000..5_000_000))),
@@ -218,7 +223,7 @@ impl Sim {
         let turns = self.rng.u8(..5);
         (0..turns).for_each(|_| self.turn());
         if self.ending.is_some() || self.conn.as_ref().is_some_and(|(_, conn)| conn.is_readable()) {
-            let micros = self.rng.i64(0..50);
+            let micros = self.rng.i64(0..self.life.pace);
             self.advance(micros);
             return true;
         }
@@ -309,6 +314,10 @@ impl Sim {
     /// Whether the committer has finished.
     pub fn committer_turn(&mut self) -> bool {
         let Some(actors) = &mut self.actors else { return false };
+        // A committer that has found no room waits a while.
+        if self.life.full_until.is_some() && self.rng.u8(..32) > 0 {
+            return false;
+        }
         let turn = actors.committer.turn();
         let lsn = actors.telemetry.last_lsn.get().unsigned_abs();
         let is_read = lock(&actors.told).cursor.as_ref().is_some_and(|cursor| cursor.time > self.world.end());

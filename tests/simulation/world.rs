@@ -38,7 +38,7 @@ impl World {
             events: rng.u64(150..350),
             communities: rng.usize(1..8),
             hit_rate: [0.5, 0.9][rng.usize(..2)],
-            density: [2, 5, 20, 100][rng.usize(..4)],
+            density: [1, 2, 5, 20, 100][rng.usize(..5)],
             ..Options::default()
         };
         let events: Vec<Event> = Network::new(&options).collect();
