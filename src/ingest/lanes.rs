@@ -223,6 +223,9 @@ impl Lanes {
     fn begins_elsewhere(&mut self, frame: &[u8], endpoint: &Endpoint) -> bool {
         let Some(asked) = self.asked else { return false };
         let Some((position, value)) = event::position(frame).and_then(|at| Some((at, at.value?))) else { return false };
+        if Beginning::is_open(asked, endpoint.dialect(), value, position.time) {
+            return false;
+        }
         self.asked = None;
         let told = std::mem::take(&mut self.gap_told);
         let Some((newest, reached)) = self.resume.clone().zip(self.reached).filter(|_| !told) else { return false };

@@ -12,6 +12,8 @@
 //! | another host, or one that has begun to count anew | is more than [`CLAMP_MICROS`] later than what was reached |
 //! | …and was asked for its own position | is later than that: by numbers, or by what v1 is rewound and a little |
 //!
+//! An event from before the moment that was asked for is passed over: the first one behind it counts.
+//!
 //! A v2 host whose first number is less than the one that it was asked for has begun to count anew, unless it was asked for
 //! a place behind what could not be read, which may lie behind its end. A late beginning that is live
 //! ([`CLAMP_LIVE_MICROS`]) may come from a host that did not understand the position. Both are asked for their oldest before
@@ -36,6 +38,16 @@ pub(super) enum Beginning {
 }
 
 impl Beginning {
+    /// Whether an event of this number and time says nothing yet: it lies before what was asked for. The host repeats more
+    /// than it has to, or the time is forged; the first event that does not is the one to look at.
+    pub(super) fn is_open(asked: Start, dialect: Dialect, value: u64, time: Time) -> bool {
+        match (asked, dialect) {
+            (Start::Cursor { value: asked }, Dialect::V1) => value < asked,
+            (Start::Time { at }, _) => time < at,
+            _ => false,
+        }
+    }
+
     /// `newest` was taken last, `reached` is the latest time of all that was taken, `first` is what has come.
     pub(super) fn of(asked: Start, newest: &Cursor, reached: Time, first: &Cursor, wall: Time) -> Self {
         let same_stream = newest.host == first.host && newest.dialect == first.dialect;
