@@ -389,7 +389,10 @@ impl Fold {
             let row = PostRow { author, key, is_held: false, is_shared: false, version: Version::new(record, None) };
             let number = self.posts.add(row);
             self.replace(number, version, out);
-            self.posts.set_due(number);
+            // At a bound it may have been the one that was given up.
+            if self.posts.get(number).is_some() {
+                self.posts.set_due(number);
+            }
         }
     }
 
