@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
+use super::recover::Opened;
 use super::status::{Board, resume_now};
 use super::threads::{Ended, Threads, raise_open_files};
 use super::{StartError, recover, seeded};
@@ -18,7 +19,7 @@ use crate::ingest::reader::{self, Reader, Tls, WithoutCursor, Zstd};
 use crate::ingest::sieve::Sieve;
 use crate::ingest::worker::{Parser, Product, Worker};
 use crate::limits::{FACT_RING_SLOTS, FRAME_RING_SLOTS, STOP_TIMEOUT_MILLIS};
-use crate::log::Log;
+use crate::log::{Log, PendingSnapshot, PendingSync};
 use crate::ring::{self, Consumer, Producer, Signal};
 use crate::serve::{self, Admin, Listeners, ServeConfig, Site, Stop};
 use crate::syntax::Did;
@@ -143,7 +144,8 @@ impl Engine {
         let listeners = Listeners::bind(config.listen, config.http_threads, config.admin_listen)?;
         let (http_addr, admin_addr) = (listeners.http_addr(), listeners.admin_addr());
         let telemetry = Arc::new(Telemetry::default());
-        let (log, folded, view) = recover::open(Arc::new(RealDisk), &config.data_dir, seeded(&clock), progress)?;
+        let Opened { log, folded, view, replayed_bytes } =
+            recover::open(Arc::new(RealDisk), &config.data_dir, &clock, seeded(&clock), progress)?;
         let common = Common { now: Arc::new(Now::new(clock.clone())), clock, telemetry };
         resume_now(&common.now, &common.telemetry, &folded.fold);
         let rings = Rings::new(config.workers);
@@ -166,7 +168,7 @@ impl Engine {
             .and_then(|()| start_workers(&mut threads, rings.workers, &common))
             .and_then(|()| {
                 let rings = (rings.to_committer, rings.committer_signal);
-                start_committer(&mut threads, log, folded, rings, &common, board, answerer)
+                start_committer(&mut threads, (log, folded, replayed_bytes), rings, &common, board, answerer)
             })
             .and_then(|()| {
                 threads.start("reader", move || {
@@ -203,7 +205,7 @@ impl Engine {
     /// The first thread that ended although nobody had stopped it, or one that did not end in time.
     pub fn join(self, stop_asked: impl Fn() -> bool) -> Result<(), RunError> {
         let mut running = self.threads.count();
-        let mut first: Option<RunError> = None;
+        let (mut first, mut is_certain): (Option<RunError>, bool) = (None, false);
         let mut stopped_at = None;
         while running > 0 {
             if stopped_at.is_none() && (stop_asked() || self.stops.listeners.is_stopped()) {
@@ -213,8 +215,14 @@ impl Engine {
             let waited = stopped_at.map(|at| self.clock.monotonic().saturating_sub(at)).unwrap_or_default();
             match self.ends.recv_timeout(JOIN_POLL) {
                 Ok(ended) => {
-                    running -= 1;
-                    first = first.or_else(|| ended.failure(stopped_at.is_some()));
+                    running -= usize::from(ended.is_waited_for);
+                    // A thread that ends because another has failed may be heard of first.
+                    let failed = ended.result.is_err();
+                    let failure = ended.failure(stopped_at.is_some());
+                    if first.is_none() || (failed && !is_certain) {
+                        is_certain = failed;
+                        first = failure.or(first);
+                    }
                     self.stops.stop();
                 }
                 Err(_) if waited > STOP_TIMEOUT => {
@@ -323,13 +331,18 @@ fn start_workers(
 
 fn start_committer(
     threads: &mut Threads,
-    log: Log,
-    folded: Folded,
+    (log, folded, replayed_bytes): (Log, Folded, u64),
     (rings, signal): (Vec<Consumer<Product>>, Arc<Signal>),
     common: &Common,
     board: Board,
     inquiries: Answerer,
 ) -> Result<(), StartError> {
+    let (errands, loops) = committer::threaded(&signal);
+    threads.start("sync", move || {
+        loops.syncs.run(PendingSync::run);
+        Ok(())
+    })?;
+    threads.start_background("snapshot", move || loops.snapshots.run(PendingSnapshot::run))?;
     let committer = Committer::new(committer::Parts {
         log,
         folded,
@@ -340,6 +353,9 @@ fn start_committer(
         telemetry: Arc::clone(&common.telemetry),
         observe: Box::new(move |fold| board.observe(fold)),
         inquiries,
+        errands: Box::new(errands),
+        snapshots: committer::Policy::default(),
+        replayed_bytes,
     });
     threads.start("committer", move || committer.run().map_err(|error| error.to_string()))
 }

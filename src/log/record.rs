@@ -14,6 +14,8 @@
 //! its `lsn` repeats that of the last batch before it, its `durable lsn` names the last batch that was written before
 //! the sync began that has made it durable. So LSNs count batches and nothing else: they are the same on every node,
 //! whatever its disk went through, a lost mark leaves no hole, and a mark must agree with the batch before it.
+//! A **hole** is written by salvage alone: its `lsn` is the last batch that is lost, its `durable lsn` the one before the first.
+//! **Chunks** and **ends** stand in snapshots alone (`snapshot`).
 //! A **stop** is a mark that was itself synced: a writer ended there on purpose, or a repair did.
 
 use super::Lsn;
@@ -30,7 +32,20 @@ pub(super) enum Kind {
     Batch = 1,
     Mark = 2,
     Stop = 3,
+    Hole = 6,
 }
+
+/// What a record's number says it is, in segments and in snapshots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RawKind {
+    Segments(Kind),
+    Chunk,
+    End,
+    Unknown,
+}
+
+const CHUNK: u8 = 4;
+const END: u8 = 5;
 
 /// The fields before the payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +75,21 @@ impl Head {
         Self { len: 0, lsn: last, durable, salt, kind: kind as u8, version: 0, reserved: 0 }
     }
 
+    /// The head of a hole from `first` to `last`.
+    pub fn hole(salt: u32, first: Lsn, last: Lsn) -> Self {
+        Self { len: 0, lsn: last, durable: first - 1, salt, kind: Kind::Hole as u8, version: 0, reserved: 0 }
+    }
+
+    /// The head of a snapshot's chunk of that number.
+    pub fn chunk(salt: u32, number: u64, snapshot: Lsn, section: u8, version: u8) -> Self {
+        Self { len: 0, lsn: number, durable: snapshot, salt, kind: CHUNK, version, reserved: u16::from(section) }
+    }
+
+    /// The head of a snapshot's end, after so many chunks.
+    pub fn end(salt: u32, chunks: u64, snapshot: Lsn) -> Self {
+        Self { len: 0, lsn: chunks, durable: snapshot, salt, kind: END, version: 0, reserved: 0 }
+    }
+
     /// Reads the first [`HEAD_BYTES`] of a record, believing nothing yet.
     pub fn read(bytes: &[u8; HEAD_BYTES]) -> Self {
         let u32_at = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
@@ -87,7 +117,17 @@ impl Head {
             (1, _, 0) => Some(Kind::Batch),
             (2, 0, 0) => Some(Kind::Mark),
             (3, 0, 0) => Some(Kind::Stop),
+            (6, 0, 0) => Some(Kind::Hole),
             _ => None,
+        }
+    }
+
+    /// The kind of any record, of a segment or a snapshot.
+    pub fn raw_kind(&self) -> RawKind {
+        match (self.kind, self.version, self.reserved) {
+            (CHUNK, ..) => RawKind::Chunk,
+            (END, 0, 0) => RawKind::End,
+            _ => self.kind().map_or(RawKind::Unknown, RawKind::Segments),
         }
     }
 
