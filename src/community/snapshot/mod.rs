@@ -299,12 +299,21 @@ impl Restoring {
     /// # Errors
     /// A part is missing, or two of them contradict each other.
     pub fn finish(self, changes: &mut dyn FnMut(Change)) -> Result<Fold, String> {
+        let fold = self.finish_untold()?;
+        fold.show(changes);
+        Ok(fold)
+    }
+
+    /// The fold, once all chunks were taken, where more is folded before anybody reads: [`Fold::show`] tells the view then.
+    ///
+    /// # Errors
+    /// As [`Restoring::finish`].
+    pub fn finish_untold(self) -> Result<Fold, String> {
         if self.section != Section::End {
             return Err("the snapshot has no end: a chunk is missing".to_owned());
         }
         let mut fold = self.fold;
         fold.derive(&self.silent)?;
-        fold.show(changes);
         Ok(fold)
     }
 }
