@@ -41,12 +41,25 @@ pub fn open(
     rng: fastrand::Rng,
     progress: Progress<'_>,
 ) -> Result<Opened, StartError> {
+    open_with(disk, dir, clock, Options::new(unix_seconds(clock), rng), progress)
+}
+
+/// The same for a log that is written otherwise.
+///
+/// # Errors
+/// In use, not writable, corrupt.
+pub fn open_with(
+    disk: Arc<dyn Disk>,
+    dir: &Path,
+    clock: &Clock,
+    options: Options,
+    progress: Progress<'_>,
+) -> Result<Opened, StartError> {
     let started = clock.monotonic();
     // For the progress alone: what is wrong with the directory is told by the opening itself.
     let total = log::size(&*disk, dir).unwrap_or(0);
     let (mut folding, view) = Folding::new(total, progress);
-    let (log, recovered) =
-        Log::open(disk, dir, Options::new(unix_seconds(clock), rng), &mut |item| folding.take(&item))?;
+    let (log, recovered) = Log::open(disk, dir, options, &mut |item| folding.take(&item))?;
     let (facts, replayed_bytes) = (folding.facts, folding.replayed_bytes);
     let folded = folding.finish()?;
     tell(&recovered, facts, clock.monotonic().saturating_sub(started));
