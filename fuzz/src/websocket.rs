@@ -84,17 +84,18 @@ pub fn read(mut bytes: &[u8]) -> Told {
                 }
                 message = so_far.with(&frame, &mut told.events).map(|message| (message, sum));
             }
-            8..=10 if !frame.last || frame.length > 125 => {
-                told.end = broken;
-                return told;
+            8..=10 if frame.last && frame.length <= 125 => {
+                if !whole {
+                    return told;
+                }
+                match frame.opcode {
+                    8 => {
+                        told.end = close(frame.payload, &mut told.events);
+                        return told;
+                    }
+                    opcode => told.pings += usize::from(opcode == 9),
+                }
             }
-            _ if !whole => return told,
-            8 => {
-                told.end = close(frame.payload, &mut told.events);
-                return told;
-            }
-            9 => told.pings += 1,
-            10 => {}
             _ => {
                 told.end = broken;
                 return told;

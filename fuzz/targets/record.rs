@@ -3,6 +3,8 @@
 //! Input: collection (1 byte), then the record's JSON.
 #![no_main]
 
+use std::cell::RefCell;
+
 use atrarium::fact::{Batch, Body, Collection, Fact, Host};
 use atrarium::ingest::record::Records;
 use atrarium::limits::MODERATORS_MAX;
@@ -15,11 +17,15 @@ use serde_json::value::RawValue;
 const COLLECTIONS: [Collection; 5] =
     [Collection::Post, Collection::Config, Collection::Membership, Collection::Acceptance, Collection::Action];
 
+thread_local! {
+    /// Made once, as a worker has it: nothing may be left in it of the records before.
+    static RECORDS: RefCell<Records> = RefCell::new(Records::new());
+}
+
 fuzz_target!(|data: &[u8]| {
     let mut data = data;
     let collection = COLLECTIONS[usize::from(take_u8(&mut data)) % COLLECTIONS.len()];
     let Ok(record) = serde_json::from_slice::<&RawValue>(data) else { return };
-    let mut records = Records::new();
     let commit = Commit {
         did: "did:plc:wq4aajammjtxdomz3e23667t".into(),
         rev: Tid::from_u64(7),
@@ -29,8 +35,9 @@ fuzz_target!(|data: &[u8]| {
         cid: None,
         record: Some(record),
     };
-    let first = records.fact(&commit, Time::EPOCH, &Host::new("test"));
-    assert_eq!(first, records.fact(&commit, Time::EPOCH, &Host::new("test")), "nothing is left of the record before");
+    let read = || RECORDS.with_borrow_mut(|records| records.fact(&commit, Time::EPOCH, &Host::new("test")));
+    let first = read();
+    assert_eq!(first, read(), "nothing is left of the record before");
     let fact = match first {
         Ok(fact) => fact.expect("a collection of ours"),
         Err(refusal) => {

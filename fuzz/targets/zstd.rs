@@ -4,14 +4,19 @@
 //! one; 2: they are its content, and the message is damaged at that place; 3: they are a dictionary.
 #![no_main]
 
+use std::cell::RefCell;
 use std::sync::OnceLock;
 
 use atrarium::limits::FRAME_BYTES_MAX;
+use atrarium::telemetry::Reason;
 use atrarium::wire::zstd::{Decoder, Dictionary};
 use atrarium_fuzz::{take_u8, take_u16};
 use libfuzzer_sys::fuzz_target;
 use zstd::bulk::Compressor;
+use zstd::dict::EncoderDictionary;
 
+/// A message that is always the same.
+static GOOD: OnceLock<Vec<u8>> = OnceLock::new();
 const WORDS: &[u8] = br#"{"$type":"message","payload":{"operation":"create"}}"#;
 
 fuzz_target!(|data: &[u8]| {
@@ -39,29 +44,41 @@ fn trained() -> &'static [u8] {
     })
 }
 
-fn decoder() -> Decoder {
-    Decoder::new(&Dictionary::parse(trained()).expect("a dictionary")).expect("memory for a context")
+thread_local! {
+    /// One for all inputs, as a connection has it: no message may spoil it for the next.
+    static DECODER: RefCell<Decoder> = RefCell::new(
+        Decoder::new(&Dictionary::parse(trained()).expect("a dictionary")).expect("memory for a context"),
+    );
+    static ENCODERS: [EncoderDictionary<'static>; 3] = [1, 3, 12].map(|level| EncoderDictionary::copy(trained(), level));
 }
 
-fn compressed(content: &[u8], level: i32) -> Vec<u8> {
-    let mut compressor = Compressor::with_dictionary(level, trained()).expect("a dictionary");
-    compressor.compress(content).expect("memory enough")
+fn decode(message: &[u8]) -> Result<Vec<u8>, Reason> {
+    DECODER.with_borrow_mut(|decoder| decoder.decode(message).map(<[u8]>::to_vec))
+}
+
+/// With the dictionary; `how` chooses among three levels.
+fn compressed(content: &[u8], how: u16) -> Vec<u8> {
+    ENCODERS.with(|encoders| {
+        let encoder = &encoders[usize::from(how) % encoders.len()];
+        let mut compressor = Compressor::with_prepared_dictionary(encoder).expect("memory for a context");
+        compressor.compress(content).expect("memory enough")
+    })
 }
 
 /// Whatever a message says, it keeps to the bound and leaves the decoder as good as new.
 fn message(bytes: &[u8]) {
-    let mut decoder = decoder();
-    let first = decoder.decode(bytes).map(<[u8]>::to_vec);
+    let first = decode(bytes);
     if let Ok(content) = &first {
         assert!(content.len() <= FRAME_BYTES_MAX);
     }
-    assert_eq!(decoder.decode(&compressed(WORDS, 1)), Ok(WORDS), "it goes on");
-    assert_eq!(decoder.decode(bytes).map(<[u8]>::to_vec), first, "and says the same again");
+    let good = GOOD.get_or_init(|| compressed(WORDS, 0));
+    assert_eq!(decode(good).as_deref(), Ok(WORDS), "it goes on");
+    assert_eq!(decode(bytes), first, "and says the same again");
 }
 
 fn damaged(content: &[u8], place: u16) {
-    let mut message = compressed(content, i32::from(place % 4) * 3 + 1);
-    assert_eq!(decoder().decode(&message), Ok(content));
+    let mut message = compressed(content, place);
+    assert_eq!(decode(&message).as_deref(), Ok(content));
     let at = usize::from(place) % message.len();
     message[at] ^= 1 << (place % 8);
     self::message(&message);
