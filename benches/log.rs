@@ -30,7 +30,7 @@ fn main() {
 
 fn measure(clock: &Clock, home: &Path, bytes: usize) {
     let rounds = ROUNDS.min((64 << 20) / bytes);
-    let options = Options::new(fastrand::Rng::with_seed(bytes as u64));
+    let options = Options::new(0, fastrand::Rng::with_seed(bytes as u64));
     let (mut log, _) = Log::open(Arc::new(RealDisk), &home.join("data"), options, &mut |_| Ok(())).expect("log opens");
     let plain = File::create(home.join("plain")).expect("file is created");
     let payload = vec![0x5A; bytes];

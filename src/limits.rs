@@ -169,6 +169,9 @@ pub const IDLE_BATCH_INTERVAL_MILLIS: u64 = 1000;
 pub const LOG_RECORD_BYTES_MAX: usize = 64 << 20;
 /// A segment is closed at this size, in bytes.
 pub const SEGMENT_BYTES: u64 = 64 << 20;
+/// A segment is closed at this age, in seconds: six hours. Segments are dropped whole, so it is also by how much the log may
+/// outlive retention.
+pub const SEGMENT_AGE_SECONDS: u32 = 6 * 3600;
 /// The log is read in pieces of this size, in bytes; a larger record is read whole.
 pub const LOG_READ_BYTES: usize = 256 << 10;
 /// A lock is tried this many times, without a wait: who only asks whether it is held has it for microseconds.

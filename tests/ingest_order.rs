@@ -18,7 +18,8 @@ use atrarium::ingest::lanes::{self, Hooks, Lanes};
 use atrarium::ingest::reader::{Pressure, Sink};
 use atrarium::ingest::sieve::Sieve;
 use atrarium::ingest::worker::{Parser, Worker};
-use atrarium::log::{self, Log, LogError, Options};
+use atrarium::limits::BATCH_FACTS_MAX;
+use atrarium::log::{self, Log, LogError, Options, PendingSync};
 use atrarium::ring::{self, Signal};
 use atrarium::telemetry::Telemetry;
 use atrarium::view;
@@ -84,8 +85,9 @@ fn pipeline(disk: Arc<dyn Disk>, slots: usize) -> Pipeline {
         workers.push(std::thread::spawn(move || worker.run()));
     }
     let (writer, _view) = view::new();
-    let options = Options::new(fastrand::Rng::with_seed(1));
+    let options = Options::new(0, fastrand::Rng::with_seed(1));
     let (log, _) = Log::open(disk, Path::new(DIR), options, &mut |_| Ok(())).expect("a new log");
+    let (errands, loops) = committer::threaded(&committer_signal);
     let committer = Committer::new(committer::Parts {
         log,
         folded: Folded::new(writer),
@@ -96,7 +98,9 @@ fn pipeline(disk: Arc<dyn Disk>, slots: usize) -> Pipeline {
         telemetry: Arc::clone(&telemetry),
         observe: Box::new(|_| {}),
         inquiries: atrarium::community::inquiry::inquiries().1,
+        errands: Box::new(errands),
     });
+    workers.push(std::thread::spawn(move || loops.syncs.run(PendingSync::run)));
     let lanes = Lanes::new(lanes::Parts {
         sieve: Sieve::new(3, Arc::clone(&telemetry), false),
         rings: to_workers,
@@ -135,10 +139,10 @@ impl Pipeline {
     /// The reader goes; then everybody ends in turn.
     fn finish(self) {
         drop(self.lanes);
+        self.committer.join().expect("the committer ends").expect("the log holds");
         for worker in self.workers {
             worker.join().expect("a worker ends");
         }
-        self.committer.join().expect("the committer ends").expect("the log holds");
     }
 }
 
@@ -220,6 +224,7 @@ fn a_full_disk_makes_the_stream_wait_and_loses_nothing() {
 fn a_slow_disk_slows_the_reader_and_nothing_piles_up() {
     const SLOTS: usize = 32;
     const WORKERS: usize = 3;
+    const COUNT: i64 = 200_001;
     let disk = SimulatedDisk::new(3);
     let slow = slow_disk::SlowDisk { disk: disk.clone(), sync: Duration::from_millis(30) };
     let mut pipeline = pipeline(Arc::new(slow), SLOTS);
@@ -227,18 +232,17 @@ fn a_slow_disk_slows_the_reader_and_nothing_piles_up() {
     let durable = || {
         telemetry.facts().filter(|(kind, _)| matches!(*kind, "post" | "orphans")).map(|(_, count)| count).sum::<u64>()
     };
-    // Both rings of each worker, what a worker holds, one frame that waits; and as much again in the batch.
-    let under_way = WORKERS * (2 * SLOTS + 64 + 1) + 1;
-    let room = (2 * under_way) as u64;
+    // Both rings of each worker, what a worker holds, one frame that waits; what is gathered, and what is in flight.
+    let room = (WORKERS * (2 * SLOTS + 64 + 1) + 1 + 3 * BATCH_FACTS_MAX) as u64;
     let (mut taken, mut waits, mut most) = (0, 0, 0);
-    for number in 0..60_001 {
+    for number in 0..COUNT {
         waits += pipeline.feed(number..number + 1);
         taken += u64::from(number % 5 == 0);
         // Orphans become facts in lumps; they are not counted one by one here.
         most = most.max(taken.saturating_sub(durable()));
     }
     pipeline.finish();
-    let (kept, _) = assert_cursor_never_leads(&batches(&disk), 60_001);
+    let (kept, _) = assert_cursor_never_leads(&batches(&disk), COUNT);
     println!("{kept} kept; at most {most} of {room} under way; {waits} waits for room");
     assert!(most <= room && waits > 0, "{most} under way, {waits} waits");
 }

@@ -124,7 +124,22 @@ pub trait DiskFile: fmt::Debug + Send {
     ///
     /// # Errors
     /// The system's own. See assumption 4: do not retry.
-    fn sync_data(&mut self) -> io::Result<()>;
+    fn sync_data(&mut self) -> io::Result<()> {
+        self.begin_sync().run()
+    }
+
+    /// The same for what was written so far, to be run elsewhere while more is written. Run one at a time: two at once may
+    /// share one answer, and an error would be told to one of them alone.
+    fn begin_sync(&mut self) -> Box<dyn FileSync>;
+}
+
+/// A sync that was begun.
+pub trait FileSync: fmt::Debug + Send {
+    /// Makes certain what was written before it was begun. What was written since may become certain too, or not.
+    ///
+    /// # Errors
+    /// The system's own. See assumption 4: do not retry.
+    fn run(self: Box<Self>) -> io::Result<()>;
 }
 
 /// A lock that is held until this is dropped.

@@ -4,10 +4,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::{Disk, DiskFile, Lock, LockError, Mode};
+use super::{Disk, DiskFile, FileSync, Lock, LockError, Mode};
 use crate::limits::LOCK_TRIES;
 
 /// The real disk.
@@ -55,7 +56,7 @@ impl Disk for RealDisk {
                 options.create(true).truncate(true);
             }
         }
-        Ok(Box::new(RealFile(options.open(path)?)))
+        Ok(Box::new(RealFile(Arc::new(options.open(path)?))))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -116,7 +117,16 @@ fn holder(file: &File) -> Option<u32> {
 }
 
 #[derive(Debug)]
-struct RealFile(File);
+struct RealFile(Arc<File>);
+
+#[derive(Debug)]
+struct RealSync(Arc<File>);
+
+impl FileSync for RealSync {
+    fn run(self: Box<Self>) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}
 
 impl DiskFile for RealFile {
     fn size(&self) -> io::Result<u64> {
@@ -140,8 +150,8 @@ impl DiskFile for RealFile {
         self.0.set_len(size)
     }
 
-    fn sync_data(&mut self) -> io::Result<()> {
-        self.0.sync_data()
+    fn begin_sync(&mut self) -> Box<dyn FileSync> {
+        Box::new(RealSync(Arc::clone(&self.0)))
     }
 }
 

@@ -18,7 +18,7 @@ use crate::ingest::reader::{self, Reader, Tls, WithoutCursor, Zstd};
 use crate::ingest::sieve::Sieve;
 use crate::ingest::worker::{Parser, Product, Worker};
 use crate::limits::{FACT_RING_SLOTS, FRAME_RING_SLOTS, STOP_TIMEOUT_MILLIS};
-use crate::log::Log;
+use crate::log::{Log, PendingSync};
 use crate::ring::{self, Consumer, Producer, Signal};
 use crate::serve::{self, Admin, Listeners, ServeConfig, Site, Stop};
 use crate::syntax::Did;
@@ -143,7 +143,8 @@ impl Engine {
         let listeners = Listeners::bind(config.listen, config.http_threads, config.admin_listen)?;
         let (http_addr, admin_addr) = (listeners.http_addr(), listeners.admin_addr());
         let telemetry = Arc::new(Telemetry::default());
-        let (log, folded, view) = recover::open(Arc::new(RealDisk), &config.data_dir, seeded(&clock), progress)?;
+        let (log, folded, view) =
+            recover::open(Arc::new(RealDisk), &config.data_dir, &clock, seeded(&clock), progress)?;
         let common = Common { now: Arc::new(Now::new(clock.clone())), clock, telemetry };
         resume_now(&common.now, &common.telemetry, &folded.fold);
         let rings = Rings::new(config.workers);
@@ -203,7 +204,7 @@ impl Engine {
     /// The first thread that ended although nobody had stopped it, or one that did not end in time.
     pub fn join(self, stop_asked: impl Fn() -> bool) -> Result<(), RunError> {
         let mut running = self.threads.count();
-        let mut first: Option<RunError> = None;
+        let (mut first, mut is_certain): (Option<RunError>, bool) = (None, false);
         let mut stopped_at = None;
         while running > 0 {
             if stopped_at.is_none() && (stop_asked() || self.stops.listeners.is_stopped()) {
@@ -214,7 +215,13 @@ impl Engine {
             match self.ends.recv_timeout(JOIN_POLL) {
                 Ok(ended) => {
                     running -= 1;
-                    first = first.or_else(|| ended.failure(stopped_at.is_some()));
+                    // A thread that ends because another has failed may be heard of first.
+                    let failed = ended.result.is_err();
+                    let failure = ended.failure(stopped_at.is_some());
+                    if first.is_none() || (failed && !is_certain) {
+                        is_certain = failed;
+                        first = failure.or(first);
+                    }
                     self.stops.stop();
                 }
                 Err(_) if waited > STOP_TIMEOUT => {
@@ -330,6 +337,11 @@ fn start_committer(
     board: Board,
     inquiries: Answerer,
 ) -> Result<(), StartError> {
+    let (errands, loops) = committer::threaded(&signal);
+    threads.start("sync", move || {
+        loops.syncs.run(PendingSync::run);
+        Ok(())
+    })?;
     let committer = Committer::new(committer::Parts {
         log,
         folded,
@@ -340,6 +352,7 @@ fn start_committer(
         telemetry: Arc::clone(&common.telemetry),
         observe: Box::new(move |fold| board.observe(fold)),
         inquiries,
+        errands: Box::new(errands),
     });
     threads.start("committer", move || committer.run().map_err(|error| error.to_string()))
 }

@@ -1,21 +1,30 @@
 //! Batches facts, makes them durable, folds them, publishes what readers see.
 //!
 //! ```text
-//! worker 0 ─ ring ─┐
-//! worker 1 ─ ring ─┼─► pending ──append, sync──► log ──► fold ──► view        one batch: facts | cursor | clock
-//! worker N ─ ring ─┘
+//! worker 0 ─ ring ─┐                                    ┌── errands: fdatasync ──┐
+//! worker 1 ─ ring ─┼─► pending ──append──► log, in flight                        ├─► fold ──► view
+//! worker N ─ ring ─┘   one batch: facts | cursor | clock └── more is appended ───┘
 //! ```
+//! A sync is waited for elsewhere ([`Errands`]): meanwhile the next batch is gathered and written, and the next sync serves
+//! all that was written since.
 //!
 //! What always holds:
 //! - the batch's cursor is the least of the last tokens drained from all rings, so it never leads the data;
 //! - a fact is folded, and so seen by readers, only after the sync of its batch has come back;
+//! - no more than [`BATCH_FACTS_MAX`] facts are gathered, and no more in flight but for the batch that exceeds it: then
+//!   nothing is taken from the rings;
 //! - a batch without facts (cursor or clock alone) is written at most once a second;
 //! - questions ([`inquiry`](crate::community::inquiry)) are answered between batches, at most
 //!   [`INQUIRIES_PER_BATCH_MAX`] after each and for [`INQUIRY_TURN_MICROS`]: no number of them keeps the stream waiting;
 //! - where the disk is full, nothing is taken from the rings, so the reader stops reading; readers are still served.
 
+mod errands;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub use self::errands::{Done, Errands, Inline, Loops, threaded};
 
 use super::lanes::Token;
 use super::worker::Product;
@@ -25,9 +34,9 @@ use crate::community::inquiry::Answerer;
 use crate::fact::{Batch, Change, Fact};
 use crate::limits::{
     BATCH_DELAY_MILLIS, BATCH_FACTS_MAX, IDLE_BATCH_INTERVAL_MILLIS, INQUIRIES_PER_BATCH_MAX, INQUIRY_TURN_MICROS,
-    MINUTE_MICROS,
+    MINUTE_MICROS, SECOND_MICROS,
 };
-use crate::log::{Log, LogError};
+use crate::log::{Log, LogError, Lsn};
 use crate::ring::{Consumer, Signal};
 use crate::syntax::Time;
 use crate::telemetry::Telemetry;
@@ -70,14 +79,23 @@ pub struct Committer {
     folded: Folded,
     inputs: Vec<Input>,
     signal: Arc<Signal>,
+    errands: Box<dyn Errands>,
     clock: Clock,
     now: Arc<Now>,
     telemetry: Arc<Telemetry>,
-    pending: Vec<Fact>,
-    /// When the pending records of frames were witnessed: what is measured from there to where readers see it.
-    fresh: Vec<Time>,
+    pending: Gathered,
     /// Monotonic time of the oldest pending fact's arrival here.
     pending_since: Duration,
+    /// A batch that the full disk has not taken, or that waits for a sync; nothing is gathered meanwhile.
+    unwritten: Option<Gathered>,
+    /// Batches that are written and not durable yet, in their order.
+    in_flight: VecDeque<InFlight>,
+    /// Facts in them.
+    in_flight_facts: usize,
+    /// When the sync that is under way was begun, in monotonic time.
+    sync_since: Option<Duration>,
+    /// Empty buffers for what will be gathered.
+    spare: Vec<Gathered>,
     encoded: Vec<u8>,
     /// The number of the token whose cursor is in the log.
     token_written: u64,
@@ -86,6 +104,28 @@ pub struct Committer {
     /// Called after each batch, with what the log and the fold then are.
     observe: Observe,
     inquiries: Answerer,
+}
+
+/// Facts of a batch to be.
+#[derive(Default)]
+struct Gathered {
+    facts: Vec<Fact>,
+    /// When the records of frames among them were witnessed: what is measured from there to where readers see it.
+    fresh: Vec<Time>,
+}
+
+struct InFlight {
+    lsn: Lsn,
+    batch: Gathered,
+}
+
+/// What a [`Committer::turn`] came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Call it again when something has come, or something that waits is due.
+    Again,
+    /// Every worker has gone, and all they handed on is durable and folded.
+    Finished,
 }
 
 /// What is told of each durable batch.
@@ -116,6 +156,8 @@ pub struct Parts {
     pub observe: Observe,
     /// What other threads ask of the fold.
     pub inquiries: Answerer,
+    /// Who waits for the disk.
+    pub errands: Box<dyn Errands>,
 }
 
 const BATCH_DELAY: Duration = Duration::from_millis(BATCH_DELAY_MILLIS);
@@ -138,15 +180,20 @@ impl Committer {
             clock: parts.clock,
             now: parts.now,
             telemetry: parts.telemetry,
-            pending: Vec::with_capacity(BATCH_FACTS_MAX),
-            fresh: Vec::new(),
+            pending: Gathered::default(),
             pending_since: Duration::ZERO,
+            unwritten: None,
+            in_flight: VecDeque::new(),
+            in_flight_facts: 0,
+            sync_since: None,
+            spare: Vec::new(),
             encoded: Vec::new(),
             token_written: 0,
             idle_written_at: Duration::ZERO,
             clock_written_at: Duration::ZERO,
             observe: parts.observe,
             inquiries: parts.inquiries,
+            errands: parts.errands,
         };
         committer.report();
         committer
@@ -157,22 +204,44 @@ impl Committer {
     /// # Errors
     /// The log's: after it nothing more is written, and the process should stop.
     pub fn run(mut self) -> Result<(), LogError> {
-        loop {
+        while self.turn()? == Turn::Again {
             self.wait();
-            // Asked before draining: what a worker pushed before it went is then certainly drained below.
-            let finished = self.inputs.iter().all(|input| input.ring.is_closed());
-            self.drain();
-            if finished {
-                self.commit()?;
-                return self.log.close();
-            }
-            if self.is_due() {
-                self.commit()?;
-                self.answer();
-            } else if self.pending.is_empty() {
-                self.answer();
-            }
         }
+        self.close()
+    }
+
+    /// Does what can be done now, without waiting for anything.
+    ///
+    /// # Errors
+    /// The log's: after it nothing more is written, and the process should stop.
+    pub fn turn(&mut self) -> Result<Turn, LogError> {
+        let published = self.settle()?;
+        // Asked before draining: what a worker pushed before it went is then certainly drained below.
+        let finished = self.inputs.iter().all(|input| input.ring.is_closed());
+        self.drain();
+        if self.unwritten.is_none() && (finished || self.is_due()) {
+            self.gather();
+        }
+        self.write()?;
+        self.begin_sync()?;
+        if published || self.is_idle() {
+            self.answer();
+        }
+        let is_done = finished && self.is_idle() && self.pending.facts.is_empty();
+        Ok(if is_done { Turn::Finished } else { Turn::Again })
+    }
+
+    /// Ends the log with a synced mark, after [`Turn::Finished`].
+    ///
+    /// # Errors
+    /// The log's.
+    pub fn close(self) -> Result<(), LogError> {
+        self.log.close()
+    }
+
+    /// Nothing is written that is not durable, and nothing waits to be written.
+    fn is_idle(&self) -> bool {
+        self.in_flight.is_empty() && self.unwritten.is_none()
     }
 
     /// Answers some of what others ask of the fold, which holds what is durable and nothing else.
@@ -188,37 +257,55 @@ impl Committer {
 
     /// Sleeps until there is something to take, or something pending has waited long enough.
     fn wait(&self) {
-        let timeout = if self.pending.is_empty() && !self.inquiries.is_empty() {
+        let has_room = self.has_room();
+        let timeout = if self.unwritten.is_some() {
+            NO_SPACE_WAIT
+        } else if self.is_idle() && self.pending.facts.is_empty() && !self.inquiries.is_empty() {
             Duration::ZERO
-        } else if self.pending.is_empty() {
+        } else if self.pending.facts.is_empty() || !has_room {
             IDLE_INTERVAL / 4
         } else {
             BATCH_DELAY.saturating_sub(self.clock.monotonic().saturating_sub(self.pending_since))
         };
-        if !timeout.is_zero() && self.pending.len() < BATCH_FACTS_MAX {
-            let inputs = &self.inputs;
-            let ready = || inputs.iter().any(|i| !i.ring.is_empty()) || inputs.iter().all(|i| i.ring.is_closed());
-            self.signal.wait(ready, timeout);
+        if timeout.is_zero() {
+            return;
         }
+        let (inputs, errands) = (&self.inputs, &self.errands);
+        let has_input = || inputs.iter().any(|input| !input.ring.is_empty());
+        let has_ended = || inputs.iter().all(|input| input.ring.is_closed());
+        let is_idle = self.is_idle();
+        let ready = || errands.has_done() || (has_room && has_input()) || (is_idle && has_ended());
+        self.signal.wait(ready, timeout);
+    }
+
+    /// Whether more may be taken from the rings.
+    fn has_room(&self) -> bool {
+        self.unwritten.is_none()
+            && self.pending.facts.len() < BATCH_FACTS_MAX
+            && (self.in_flight_facts < BATCH_FACTS_MAX || self.pending.facts.is_empty())
     }
 
     fn drain(&mut self) {
-        let was_empty = self.pending.is_empty();
+        if !self.has_room() {
+            return;
+        }
+        let Gathered { facts, fresh } = &mut self.pending;
+        let was_empty = facts.is_empty();
         for input in &mut self.inputs {
-            let room = BATCH_FACTS_MAX.saturating_sub(self.pending.len());
-            let (pending, fresh, token) = (&mut self.pending, &mut self.fresh, &mut input.token);
+            let room = BATCH_FACTS_MAX.saturating_sub(facts.len());
+            let token = &mut input.token;
             input.ring.drain(room, |product| match product {
                 Product::Fact(fact) => {
                     if let Fact::Record(record) = &*fact {
                         fresh.push(record.witnessed);
                     }
-                    pending.push(*fact);
+                    facts.push(*fact);
                 }
-                Product::Orphan(fact) => pending.push(*fact),
+                Product::Orphan(fact) => facts.push(*fact),
                 Product::Token(new) => *token = Some(new),
             });
         }
-        if was_empty && !self.pending.is_empty() {
+        if was_empty && !self.pending.facts.is_empty() {
             self.pending_since = self.clock.monotonic();
         }
     }
@@ -226,8 +313,12 @@ impl Committer {
     /// Whether a batch is to be written now.
     fn is_due(&self) -> bool {
         let now = self.clock.monotonic();
-        if !self.pending.is_empty() {
-            return self.pending.len() >= BATCH_FACTS_MAX || now.saturating_sub(self.pending_since) >= BATCH_DELAY;
+        if self.in_flight_facts >= BATCH_FACTS_MAX {
+            return false;
+        }
+        let count = self.pending.facts.len();
+        if count > 0 {
+            return count >= BATCH_FACTS_MAX || now.saturating_sub(self.pending_since) >= BATCH_DELAY;
         }
         now.saturating_sub(self.idle_written_at) >= IDLE_INTERVAL
             && (self.cursor().is_some() || (self.now.witnessed_micros().is_some() && self.is_clock_due(now)))
@@ -236,7 +327,7 @@ impl Committer {
     /// A clock fact is due once a second while something else is written, and once a minute while nothing is.
     fn is_clock_due(&self, now: Duration) -> bool {
         let interval =
-            if self.pending.is_empty() && self.cursor().is_none() { 60 * IDLE_INTERVAL } else { IDLE_INTERVAL };
+            if self.pending.facts.is_empty() && self.cursor().is_none() { 60 * IDLE_INTERVAL } else { IDLE_INTERVAL };
         now.saturating_sub(self.clock_written_at) >= interval
     }
 
@@ -252,72 +343,104 @@ impl Committer {
         least.filter(|token| token.number > self.token_written)
     }
 
-    /// Writes one batch, waits until it is on disk, folds and publishes it.
-    fn commit(&mut self) -> Result<(), LogError> {
-        let facts_only = self.pending.len();
+    /// Makes a batch of what is pending, with the cursor and the clock that are due.
+    fn gather(&mut self) {
+        let facts_only = self.pending.facts.len();
         let monotonic = self.clock.monotonic();
         let clock_due = self.now.witnessed_micros().is_some() && self.is_clock_due(monotonic);
-        let token = self.cursor().cloned();
-        if let Some(token) = &token {
-            self.pending.push(Fact::Cursor((*token.cursor).clone()));
+        if let Some(token) = self.cursor().cloned() {
+            self.pending.facts.push(Fact::Cursor((*token.cursor).clone()));
+            self.token_written = token.number;
         }
         if clock_due {
-            self.pending.push(Fact::Clock(Time::from_micros(self.now.micros())));
-        }
-        if self.pending.is_empty() {
-            return Ok(());
-        }
-        self.write()?;
-        let gaps = self.folded.fold.gaps_seen();
-        self.folded.apply(&self.pending);
-        self.folded.publish();
-        // The fold finds some by itself.
-        self.telemetry.gaps.add(self.folded.fold.gaps_seen() - gaps);
-        self.token_written = token.map_or(self.token_written, |token| token.number);
-        if clock_due {
+            self.pending.facts.push(Fact::Clock(Time::from_micros(self.now.micros())));
             self.clock_written_at = monotonic;
+        }
+        if self.pending.facts.is_empty() {
+            return;
         }
         if facts_only == 0 {
             self.idle_written_at = monotonic;
         }
-        self.count();
-        self.report();
-        self.pending.clear();
-        Ok(())
+        let empty = self.spare.pop().unwrap_or_default();
+        self.unwritten = Some(std::mem::replace(&mut self.pending, empty));
     }
 
-    /// Appends and syncs what is pending. A full disk is waited for, and the stream waits with it.
+    /// Appends the batch that was made. A full disk is waited for, and the stream waits with it.
     fn write(&mut self) -> Result<(), LogError> {
+        let Some(batch) = &self.unwritten else { return Ok(()) };
         self.encoded.clear();
-        self.encoded = Batch::encode(&self.pending, std::mem::take(&mut self.encoded));
-        loop {
-            match self.log.append(Batch::VERSION, &self.encoded) {
-                Ok(_) => break,
-                Err(LogError::NoSpace { .. }) => {
-                    tracing::error!("the disk is full: the stream waits, readers are served; make room");
-                    self.signal.wait(|| false, NO_SPACE_WAIT);
-                    self.answer();
-                }
-                Err(error) => return Err(error),
+        self.encoded = Batch::encode(&batch.facts, std::mem::take(&mut self.encoded));
+        self.log.tell_time(u32::try_from(self.now.micros() / SECOND_MICROS).unwrap_or(0));
+        match self.log.append(Batch::VERSION, &self.encoded) {
+            Ok(lsn) => {
+                self.in_flight_facts += batch.facts.len();
+                self.in_flight.extend(self.unwritten.take().map(|batch| InFlight { lsn, batch }));
+                Ok(())
             }
+            Err(LogError::Busy) => Ok(()),
+            Err(LogError::NoSpace { .. }) => {
+                tracing::error!("the disk is full: the stream waits, readers are served; make room");
+                self.answer();
+                Ok(())
+            }
+            Err(error) => Err(error),
         }
-        let started = self.clock.monotonic();
-        self.log.sync()?;
-        self.telemetry.log_sync.record(self.clock.monotonic().saturating_sub(started));
+    }
+
+    fn begin_sync(&mut self) -> Result<(), LogError> {
+        if let Some(sync) = self.log.begin_sync()? {
+            self.sync_since = Some(self.clock.monotonic());
+            self.errands.sync(sync);
+        }
         Ok(())
     }
 
-    fn count(&mut self) {
-        for fact in &self.pending {
-            self.telemetry.fact(fact.kind());
-        }
-        let wall = Time::from_micros(self.clock.wall_micros());
-        for witnessed in self.fresh.drain(..) {
-            let latency = wall.micros_since(witnessed);
-            if (0..LIVE_MICROS).contains(&latency) {
-                self.telemetry.visible_latency.record(Duration::from_micros(latency.unsigned_abs()));
+    /// Folds and publishes what has become durable. Says whether anything has.
+    fn settle(&mut self) -> Result<bool, LogError> {
+        let mut published = false;
+        while let Some(done) = self.errands.take() {
+            let Done::Sync(done) = done;
+            let durable = self.log.finish_sync(done)?;
+            if let Some(since) = self.sync_since.take() {
+                self.telemetry.log_sync.record(self.clock.monotonic().saturating_sub(since));
             }
+            self.fold_up_to(durable);
+            published = true;
         }
+        // A new segment makes everything before it durable without a sync that was asked for.
+        let durable = self.log.status().durable_lsn;
+        if self.in_flight.front().is_some_and(|first| first.lsn <= durable) {
+            self.fold_up_to(durable);
+            published = true;
+        }
+        Ok(published)
+    }
+
+    fn fold_up_to(&mut self, durable: Lsn) {
+        let gaps = self.folded.fold.gaps_seen();
+        let first_batches = self.in_flight.partition_point(|flying| flying.lsn <= durable);
+        for InFlight { batch, .. } in self.in_flight.range(..first_batches) {
+            self.folded.apply(&batch.facts);
+        }
+        self.folded.publish();
+        // The fold finds some by itself.
+        self.telemetry.gaps.add(self.folded.fold.gaps_seen() - gaps);
+        let wall = Time::from_micros(self.clock.wall_micros());
+        for InFlight { mut batch, .. } in self.in_flight.drain(..first_batches) {
+            self.in_flight_facts -= batch.facts.len();
+            for fact in batch.facts.drain(..) {
+                self.telemetry.fact(fact.kind());
+            }
+            for witnessed in batch.fresh.drain(..) {
+                let latency = wall.micros_since(witnessed);
+                if (0..LIVE_MICROS).contains(&latency) {
+                    self.telemetry.visible_latency.record(Duration::from_micros(latency.unsigned_abs()));
+                }
+            }
+            self.spare.push(batch);
+        }
+        self.report();
     }
 
     fn report(&mut self) {

@@ -9,8 +9,9 @@ use super::read::{is_written_to, list};
 use super::record::{ALIGN_BYTES, Kind, Record};
 use super::recovery::{Action, Found, Marked, Place, decide};
 use super::segment::Segment;
+use super::snapshot::{self, Snapshot, Unusable};
 use super::walk::{End, Judgement, Walk, deliver};
-use super::{Each, Entry, FIRST_LSN, LogError, Lsn};
+use super::{Each, Entry, FIRST_LSN, Item, LogError, Lsn, log_dir};
 use crate::disk::Disk;
 
 /// What a check has found.
@@ -28,7 +29,11 @@ pub struct CheckReport {
     pub last_lsn: Lsn,
     /// LSN of the last batch that a mark or a successor vouches for.
     pub durable_lsn: Lsn,
-    /// Everything that is wrong, in the order of the log.
+    /// How many whole snapshots there are.
+    pub snapshots: u64,
+    /// The last LSN that the newest of them holds; 0 where there is none.
+    pub snapshot_lsn: Lsn,
+    /// Everything that is wrong, in the order of the log; then what is wrong with snapshots.
     pub faults: Vec<Fault>,
 }
 
@@ -90,8 +95,15 @@ pub fn check(
     dir: &Path,
     each: &mut dyn FnMut(Entry<'_>) -> Result<(), String>,
 ) -> Result<CheckReport, LogError> {
-    let mut segments = list(disk, dir)?;
     let mut check = Check { disk, report: CheckReport::default(), next: FIRST_LSN };
+    // Snapshots are listed first: so the segments reach to them.
+    let snapshots = snapshot::list(disk, &log_dir(dir)).unwrap_or_default();
+    let mut segments = list(disk, dir)?;
+    let of_snapshots = check.snapshots(&snapshots, &segments);
+    let each: Each<'_> = &mut |item| match item {
+        Item::Entry(entry) => each(entry),
+        Item::Chunk(_) => Ok(()),
+    };
     let (mut at, mut listed_again) = (0, false);
     while let Some(segment) = segments.get(at) {
         if segment.first != check.next && !listed_again {
@@ -108,7 +120,12 @@ pub fn check(
     report.segments = segments.len() as u64;
     if is_written_to(disk, dir) {
         report.faults.retain(|fault| fault.kind != FaultKind::TornTail);
+    } else if report.snapshot_lsn > report.last_lsn {
+        let what = format!("a snapshot holds everything up to LSN {}, the log ends before that", report.snapshot_lsn);
+        let file = segments.last().map_or_else(|| log_dir(dir), |segment| segment.path.clone());
+        report.fault(FaultKind::Corrupt, &file, 0, report.last_lsn + 1, what);
     }
+    report.faults.extend(of_snapshots);
     Ok(report)
 }
 
@@ -120,6 +137,30 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
+    /// Reads every snapshot, and finds out where the segments may begin. A snapshot that went meanwhile is no fault.
+    fn snapshots(&mut self, snapshots: &[Snapshot], segments: &[Segment]) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for snapshot in snapshots {
+            match snapshot::verify(self.disk, snapshot) {
+                Ok(_) => {
+                    self.report.snapshots += 1;
+                    self.report.snapshot_lsn = snapshot.lsn;
+                }
+                Err(Unusable::Io(_, error)) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(why) => {
+                    let (file, offset, lsn) = (snapshot.path.clone(), why.offset(), snapshot.lsn);
+                    faults.push(Fault { kind: FaultKind::Corrupt, file, offset, lsn, what: why.what() });
+                }
+            }
+        }
+        // What was dropped by retention is missing by right.
+        let first = segments.first().map_or(FIRST_LSN, |segment| segment.first);
+        if first <= self.report.snapshot_lsn + 1 {
+            self.next = first;
+        }
+        faults
+    }
+
     fn segment(&mut self, segment: &Segment, successor: Option<&Segment>, each: Each<'_>) {
         let path = &segment.path;
         if segment.first != self.next {

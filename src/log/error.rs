@@ -92,6 +92,10 @@ pub enum LogError {
         /// How much was to be written, in bytes.
         bytes: u64,
     },
+    /// A new segment is due, and the sync that was begun has not come back yet. The batch is not in the log; give the answer
+    /// to [`Log::finish_sync`](super::Log::finish_sync) first.
+    #[error("a sync is still under way: wait for it, then append again")]
+    Busy,
     /// The payload is larger than any reader accepts. It is not in the log.
     #[error("a payload of {bytes} bytes is more than one record may hold ({LOG_RECORD_BYTES_MAX}): split the batch")]
     TooLarge {

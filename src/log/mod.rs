@@ -2,10 +2,11 @@
 //!
 //! ```text
 //!            append, sync                          open: lock, judge, replay, repair
-//! batches ───────────────► writer ──► segments ──┬─► recovery ──► entries, and a Log to append to
-//!                                                 └─► reader   ──► entries, read-only, beside a running writer
+//! batches ───────────────► writer ──► segments ──┬─► recovery ──► items, and a Log to append to
+//! state ─────────────────► snapshot, retention ──┴─► reader   ──► items, read-only, beside a running writer
 //! ```
-//! In: payloads that belong together (one batch). Out: the same payloads, in order, each with its LSN, as often as asked.
+//! In: payloads that belong together (one batch); now and then the state that all batches so far come to, in chunks. Out: the
+//! newest such state, and every batch after it, in order, each with its LSN, as often as asked.
 //!
 //! What always holds:
 //! - LSNs are dense: 1, 2, 3 …; only batches have one. A log without a hole can be told from one with a hole.
@@ -19,8 +20,10 @@
 //! DIR/lock                              locked by the writer; holds its process id
 //! DIR/log/00000000000000000001.seg      batches from LSN 1 on
 //! DIR/log/00000000000000004711.seg      … from LSN 4711 on: the last segment is the one that grows
+//! DIR/log/00000000000000004700.snap     a snapshot of everything up to LSN 4700; two are kept
 //! DIR/log/….seg.<offset>.torn           a tail that recovery cut off there
-//! DIR/log/….seg.tmp                     a repair that did not end; the next one removes it
+//! DIR/log/….snap.damaged                a snapshot that was found damaged
+//! DIR/log/….tmp                         a repair or a snapshot that did not end; the next opening removes it
 //! ```
 //! Space is not allocated ahead. Zeros written ahead make a sync 1.9 times as fast (90 instead of 167 µs where this was
 //! measured; `fallocate` alone gives 1.2), and cost a second write of every byte. One sync serves a whole batch, so it
@@ -30,13 +33,17 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod copy;
 mod error;
 mod read;
 mod record;
 mod recovery;
 mod repair;
+mod retention;
 mod scan;
 mod segment;
+mod snapshot;
+mod start;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -44,9 +51,11 @@ mod writer;
 
 pub use check::{CheckReport, Fault, FaultKind, Verdict, check};
 pub use error::LogError;
-pub use read::{ReadReport, Tail, read, size};
+pub use read::{ReadReport, Tail, read, read_batches, size};
 pub use repair::{Recovered, TornTail};
-pub use writer::{Log, LogStatus, Options};
+pub use retention::Dropped;
+pub use snapshot::{PendingSnapshot, SnapshotDone, SnapshotWriter, Taken};
+pub use writer::{Log, LogStatus, Options, PendingSync, SyncDone};
 
 use std::path::{Path, PathBuf};
 
@@ -67,8 +76,28 @@ pub struct Entry<'a> {
     pub payload: &'a [u8],
 }
 
-/// What is called for every entry, in order. An error of its own ends the reading.
-type Each<'e> = &'e mut dyn FnMut(Entry<'_>) -> Result<(), String>;
+/// A part of a snapshot. What the sections are is up to those who write them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chunk<'a> {
+    /// Of which section.
+    pub section: u8,
+    /// The version of that section's form.
+    pub version: u8,
+    /// The bytes that were given to [`SnapshotWriter::put`].
+    pub payload: &'a [u8],
+}
+
+/// What is read of a log: all chunks of a snapshot, where there is one, then every batch after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Item<'a> {
+    /// A part of the snapshot, in the order in which they were put.
+    Chunk(Chunk<'a>),
+    /// A batch.
+    Entry(Entry<'a>),
+}
+
+/// What is called for every item, in order. An error of its own ends the reading.
+type Each<'e> = &'e mut dyn FnMut(Item<'_>) -> Result<(), String>;
 
 /// Where the segments of a data directory are.
 fn log_dir(dir: &Path) -> PathBuf {

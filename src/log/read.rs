@@ -1,6 +1,7 @@
 //! Reading a log without a lock, beside a running writer.
 //!
-//! In: a directory. Out: every batch that is known to be durable, in order.
+//! In: a directory. Out: every batch that is known to be durable, in order; where a state is wanted, a snapshot first, and the
+//! batches after it.
 //!
 //! The list of segments is taken once: what is created later is not read. All but the last were whole before their
 //! successors were created, so they are judged like at opening. The last may be growing: it is walked through twice,
@@ -12,21 +13,26 @@ use std::path::{Path, PathBuf};
 
 use super::recovery::{Action, Place};
 use super::segment::{self, Segment};
+use super::start::{self, Start};
 use super::walk::{End, Walk, deliver, survey};
-use super::{Each, Entry, FIRST_LSN, LogError, Lsn, lock_path, log_dir};
-use crate::disk::{Disk, Mode};
+use super::{Each, Entry, Item, LogError, Lsn, lock_path, log_dir};
+use crate::disk::Disk;
 
 /// What a reading has found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadReport {
-    /// LSN of the first batch that was handed out; 0 where there was none.
+    /// LSN of the first batch in the segments that were read; 0 where there was none.
     pub first_lsn: Lsn,
+    /// The last LSN that the snapshot held from which the reading began; 0 where there was none.
+    pub snapshot_lsn: Lsn,
     /// LSN of the last one.
     pub last_lsn: Lsn,
     /// LSN of the last batch that a mark or a successor vouches for.
     pub durable_lsn: Lsn,
     /// How many batches were handed out.
     pub batches: u64,
+    /// Snapshots that cannot be used, and why.
+    pub damaged: Vec<(PathBuf, String)>,
     /// How many whole batches of a running writer were held back, because no mark vouches for them yet.
     pub held_back: u64,
     /// How many segments there are.
@@ -50,7 +56,7 @@ pub struct Tail {
     pub what: String,
 }
 
-/// Reads the log in `dir` without changing anything.
+/// Reads the log in `dir` without changing anything: the newest snapshot, and every batch after it.
 ///
 /// # Errors
 /// [`LogError::Missing`]; [`LogError::Read`], [`LogError::Corrupt`] and [`LogError::Version`] as recovery would refuse;
@@ -58,40 +64,128 @@ pub struct Tail {
 pub fn read(
     disk: &dyn Disk,
     dir: &Path,
+    each: &mut dyn FnMut(Item<'_>) -> Result<(), String>,
+) -> Result<ReadReport, LogError> {
+    let start = choose(disk, dir)?;
+    start.read_snapshot(disk, each)?;
+    let segments = start.segments.clone();
+    Reading::new(disk, dir, &start, start.base()).run(segments, each)
+}
+
+/// Reads every batch that the segments in `dir` still hold, without changing anything.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_batches(
+    disk: &dyn Disk,
+    dir: &Path,
     each: &mut dyn FnMut(Entry<'_>) -> Result<(), String>,
 ) -> Result<ReadReport, LogError> {
-    let mut segments = list(disk, dir)?;
-    let mut report = ReadReport::default();
-    let (mut at, mut listed_again) = (0, false);
-    while let Some(segment) = segments.get(at) {
-        let is_last = at + 1 == segments.len();
-        let expected = report.last_lsn + 1;
-        let (walk, judgement) = if is_last {
-            survey(disk, segment, Place::Last, expected, &mut |_| Ok(()))?
-        } else {
-            survey(disk, segment, Place::Sealed, expected, each)?
-        };
-        if walk.is_none() && !listed_again {
-            // A directory that is written to may be listed with a hole, and a segment may have been set aside since.
-            listed_again = true;
-            segments = list(disk, dir)?;
-            at = segments.partition_point(|segment| segment.first < expected);
-            continue;
-        }
-        let (action, end) = judgement.accept(&segment.path)?;
-        match walk {
-            Some(walk) if is_last => read_last(disk, dir, walk, action, &end, each, &mut report)?,
-            Some(walk) => {
-                report.add(&walk, walk.next - 1, &end);
-                report.durable_lsn = walk.next - 1; // it was synced before its successor was created
-            }
-            None if is_written_to(disk, dir) => {} // it is just being created
-            None => report.tail = Some(tail(&segment.path, &end)),
-        }
-        at += 1;
+    let start = choose(disk, dir)?;
+    let segments = start.covered.iter().chain(&start.segments).cloned().collect();
+    Reading::new(disk, dir, &start, 0).run(segments, &mut |item| match item {
+        Item::Entry(entry) => each(entry),
+        Item::Chunk(_) => Ok(()),
+    })
+}
+
+fn choose(disk: &dyn Disk, dir: &Path) -> Result<Start, LogError> {
+    list(disk, dir)?;
+    start::choose(disk, &log_dir(dir))
+}
+
+/// A reading under way.
+struct Reading<'a> {
+    disk: &'a dyn Disk,
+    dir: &'a Path,
+    start: &'a Start,
+    /// Batches up to this one are passed over.
+    base: Lsn,
+    report: ReadReport,
+}
+
+impl<'a> Reading<'a> {
+    fn new(disk: &'a dyn Disk, dir: &'a Path, start: &'a Start, base: Lsn) -> Self {
+        let damaged = start.damaged.iter().map(|(snapshot, why)| (snapshot.path.clone(), why.what())).collect();
+        let report = ReadReport { snapshot_lsn: base, damaged, ..ReadReport::default() };
+        Self { disk, dir, start, base, report }
     }
-    report.first_lsn = if report.batches > 0 { FIRST_LSN } else { 0 };
-    Ok(report)
+
+    fn run(mut self, mut segments: Vec<Segment>, each: Each<'_>) -> Result<ReadReport, LogError> {
+        let first = segments.first().map_or(super::FIRST_LSN, |segment| segment.first);
+        self.report.last_lsn = first - 1;
+        let (mut at, mut listed_again) = (0, false);
+        while let Some(segment) = segments.get(at) {
+            let is_last = at + 1 == segments.len();
+            let (place, expected, base) = (place(is_last), self.report.last_lsn + 1, self.base);
+            let (walk, judgement) = survey(self.disk, segment, place, expected, &mut |item| match item {
+                Item::Entry(entry) if is_last || entry.lsn <= base => Ok(()),
+                item => each(item),
+            })?;
+            if walk.is_none() && !listed_again {
+                // A directory that is written to may be listed with a hole, and a segment may have been set aside since.
+                listed_again = true;
+                segments = list(self.disk, self.dir)?;
+                at = segments.partition_point(|segment| segment.first < expected);
+                continue;
+            }
+            let (action, end) = judgement.accept(&segment.path)?;
+            if is_last {
+                let last = walk.as_ref().map_or(expected, |walk| walk.next) - 1;
+                self.start.reaches(last, segment, end.offset)?;
+            }
+            match walk {
+                Some(walk) if is_last => self.last(walk, action, &end, each)?,
+                Some(walk) => {
+                    self.add(&walk, walk.next - 1, &end);
+                    self.report.durable_lsn = walk.next - 1; // it was synced before its successor was created
+                }
+                None if is_written_to(self.disk, self.dir) => {} // it is just being created
+                None => self.report.tail = Some(tail(&segment.path, &end)),
+            }
+            at += 1;
+        }
+        self.report.first_lsn = if self.report.last_lsn >= first { first } else { 0 };
+        self.report.last_lsn = self.report.last_lsn.max(self.base);
+        Ok(self.report)
+    }
+
+    /// Hands out what is good in the last segment, which `walk` has walked through.
+    fn last(&mut self, mut walk: Walk, action: Action, end: &End, each: Each<'_>) -> Result<(), LogError> {
+        // Asked after the first walk: if nobody writes now, whoever wrote what was seen has stopped.
+        let busy = is_written_to(self.disk, self.dir);
+        // What a snapshot holds was durable before, also where there was no room for the mark.
+        let limit = if busy { walk.durable.max(self.start.base()) } else { walk.next - 1 };
+        self.add(&walk, limit, end);
+        if !busy && action != Action::Append && action != Action::Copy {
+            self.report.tail = Some(tail(&walk.path, end));
+        }
+        walk.rewind();
+        let (path, handed_out) = (walk.path.clone(), self.base + 1..=limit);
+        walk.judge(Place::Last, &mut |record| {
+            if handed_out.contains(&record.lsn) { deliver(&path, record, each) } else { Ok(()) }
+        })?;
+        if walk.next <= limit {
+            return Err(LogError::read(&path, walk.at, io::Error::other("two readings differ")));
+        }
+        Ok(())
+    }
+
+    /// Adds a segment of which the batches up to `limit` are handed out.
+    fn add(&mut self, walk: &Walk, limit: Lsn, end: &End) {
+        let held_back = walk.next - 1 - limit;
+        let passed_over = (self.base + 1).saturating_sub(walk.next - walk.batches).min(walk.batches);
+        self.report.batches += (walk.batches - held_back).saturating_sub(passed_over);
+        self.report.held_back += held_back;
+        self.report.last_lsn = limit;
+        self.report.durable_lsn = walk.durable;
+        self.report.segments += 1;
+        self.report.bytes += end.offset;
+    }
+}
+
+fn place(is_last: bool) -> Place {
+    if is_last { Place::Last } else { Place::Sealed }
 }
 
 /// The segments of the log in `dir`.
@@ -103,15 +197,12 @@ pub(super) fn list(disk: &dyn Disk, dir: &Path) -> Result<Vec<Segment>, LogError
     })
 }
 
-/// How many bytes the log in `dir` has, its headers included: what a progress bar may count against.
+/// How many bytes a reading of the log in `dir` goes through, headers included: what a progress bar may count against.
 ///
 /// # Errors
 /// [`LogError::Missing`], [`LogError::Read`].
 pub fn size(disk: &dyn Disk, dir: &Path) -> Result<u64, LogError> {
-    list(disk, dir)?.iter().try_fold(0, |sum, segment| {
-        let length = disk.open(&segment.path, Mode::Read).and_then(|file| file.size());
-        length.map(|length| sum + length).map_err(|error| LogError::read(&segment.path, 0, error))
-    })
+    list(disk, dir)?.iter().try_fold(0, |sum, segment| Ok(sum + segment.size(disk)?))
 }
 
 /// Whether a writer is at work. Where that cannot be asked, it may be.
@@ -119,45 +210,6 @@ pub(super) fn is_written_to(disk: &dyn Disk, dir: &Path) -> bool {
     disk.is_locked(&lock_path(dir)).unwrap_or(true)
 }
 
-/// Hands out what is good in the last segment, which `walk` has walked through.
-fn read_last(
-    disk: &dyn Disk,
-    dir: &Path,
-    mut walk: Walk,
-    action: Action,
-    end: &End,
-    each: Each<'_>,
-    report: &mut ReadReport,
-) -> Result<(), LogError> {
-    // Asked after the first walk: if nobody writes now, whoever wrote what was seen has stopped.
-    let busy = is_written_to(disk, dir);
-    let limit = if busy { walk.durable } else { walk.next - 1 };
-    report.add(&walk, limit, end);
-    if !busy && action != Action::Append && action != Action::Copy {
-        report.tail = Some(tail(&walk.path, end));
-    }
-    walk.rewind();
-    let path = walk.path.clone();
-    walk.judge(Place::Last, &mut |record| if record.lsn <= limit { deliver(&path, record, each) } else { Ok(()) })?;
-    if walk.next <= limit {
-        return Err(LogError::read(&path, walk.at, io::Error::other("two readings differ")));
-    }
-    Ok(())
-}
-
 fn tail(path: &Path, end: &End) -> Tail {
     Tail { file: path.to_owned(), offset: end.offset, lsn: end.lsn, what: end.what() }
-}
-
-impl ReadReport {
-    /// Adds a segment of which the batches up to `limit` are handed out.
-    fn add(&mut self, walk: &Walk, limit: Lsn, end: &End) {
-        let held_back = walk.next - 1 - limit;
-        self.batches += walk.batches - held_back;
-        self.held_back += held_back;
-        self.last_lsn = limit;
-        self.durable_lsn = walk.durable;
-        self.segments += 1;
-        self.bytes += end.offset;
-    }
 }

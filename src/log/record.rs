@@ -14,6 +14,7 @@
 //! its `lsn` repeats that of the last batch before it, its `durable lsn` names the last batch that was written before
 //! the sync began that has made it durable. So LSNs count batches and nothing else: they are the same on every node,
 //! whatever its disk went through, a lost mark leaves no hole, and a mark must agree with the batch before it.
+//! **Chunks** and **ends** stand in snapshots alone (`snapshot`).
 //! A **stop** is a mark that was itself synced: a writer ended there on purpose, or a repair did.
 
 use super::Lsn;
@@ -31,6 +32,18 @@ pub(super) enum Kind {
     Mark = 2,
     Stop = 3,
 }
+
+/// What a record's number says it is, in segments and in snapshots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RawKind {
+    Segments(Kind),
+    Chunk,
+    End,
+    Unknown,
+}
+
+const CHUNK: u8 = 4;
+const END: u8 = 5;
 
 /// The fields before the payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +71,16 @@ impl Head {
     /// The head of a mark after batch `last`.
     pub fn mark(kind: Kind, salt: u32, last: Lsn, durable: Lsn) -> Self {
         Self { len: 0, lsn: last, durable, salt, kind: kind as u8, version: 0, reserved: 0 }
+    }
+
+    /// The head of a snapshot's chunk of that number.
+    pub fn chunk(salt: u32, number: u64, snapshot: Lsn, section: u8, version: u8) -> Self {
+        Self { len: 0, lsn: number, durable: snapshot, salt, kind: CHUNK, version, reserved: u16::from(section) }
+    }
+
+    /// The head of a snapshot's end, after so many chunks.
+    pub fn end(salt: u32, chunks: u64, snapshot: Lsn) -> Self {
+        Self { len: 0, lsn: chunks, durable: snapshot, salt, kind: END, version: 0, reserved: 0 }
     }
 
     /// Reads the first [`HEAD_BYTES`] of a record, believing nothing yet.
@@ -88,6 +111,15 @@ impl Head {
             (2, 0, 0) => Some(Kind::Mark),
             (3, 0, 0) => Some(Kind::Stop),
             _ => None,
+        }
+    }
+
+    /// The kind of any record, of a segment or a snapshot.
+    pub fn raw_kind(&self) -> RawKind {
+        match (self.kind, self.version, self.reserved) {
+            (CHUNK, ..) => RawKind::Chunk,
+            (END, 0, 0) => RawKind::End,
+            _ => self.kind().map_or(RawKind::Unknown, RawKind::Segments),
         }
     }
 

@@ -11,13 +11,15 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::copy::Copy;
 use super::record::{Head, Kind};
 use super::recovery::{Action, Place};
-use super::segment::{self, HEADER_BYTES, Header, Segment};
+use super::segment::{self, HEADER_BYTES, Header, Magic, Segment};
+use super::snapshot::{Snapshot, Unusable};
+use super::start;
 use super::walk::{End, Walk, survey};
-use super::{Each, FIRST_LSN, LogError, Lsn};
+use super::{Each, Item, LogError, Lsn, Options};
 use crate::disk::{Disk, DiskFile, Mode};
-use crate::limits::LOG_READ_BYTES;
 
 /// What opening has found and done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +28,9 @@ pub struct Recovered {
     pub first_lsn: Lsn,
     /// LSN of the last batch; 0 where there is none. All of them are durable.
     pub last_lsn: Lsn,
-    /// How many batches were replayed.
+    /// The last LSN that the snapshot held from which the replay began; 0 where there was none.
+    pub snapshot_lsn: Lsn,
+    /// How many batches were replayed: those after the snapshot.
     pub batches: u64,
     /// The row of the recovery table that the last segment met; `fresh` where there was no segment.
     pub case: &'static str,
@@ -34,6 +38,19 @@ pub struct Recovered {
     pub made_certain: u64,
     /// The tail that was cut off, where there was one.
     pub torn: Option<TornTail>,
+    /// Snapshots that were damaged, and have another name now; the one before them was taken.
+    pub damaged: Vec<DamagedSnapshot>,
+}
+
+/// A snapshot that could not be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DamagedSnapshot {
+    /// Where it is kept.
+    pub kept: PathBuf,
+    /// At which byte it is damaged.
+    pub offset: u64,
+    /// What is wrong.
+    pub what: String,
 }
 
 /// What was cut off the end of the log: an append that a crash has interrupted.
@@ -57,6 +74,8 @@ pub(super) struct Growing {
     pub segment: Segment,
     pub file: Box<dyn DiskFile>,
     pub salt: u32,
+    /// When it was created, in seconds since the epoch; 0 where that is not known.
+    pub created: u32,
     /// Where the next record goes, in bytes.
     pub end: u64,
 }
@@ -76,25 +95,37 @@ pub(super) struct Opened {
 pub(super) fn open(
     disk: &dyn Disk,
     log_dir: &Path,
-    rng: &mut fastrand::Rng,
+    options: &mut Options,
     each: Each<'_>,
 ) -> Result<Opened, LogError> {
-    let segments = segment::list(disk, log_dir).map_err(|error| LogError::read(log_dir, 0, error))?;
-    let mut repair = Repair { disk, log_dir, rng, torn: None, made_certain: 0 };
-    let (mut next, mut batches, mut sealed_bytes) = (FIRST_LSN, 0, 0);
+    let start = start::choose(disk, log_dir)?;
+    start.read_snapshot(disk, each)?;
+    let base = start.base();
+    let mut repair = Repair { disk, log_dir, options, torn: None, made_certain: 0 };
+    let (mut next, mut batches, mut sealed_bytes) = (start.first(), 0, 0);
+    for segment in &start.covered {
+        sealed_bytes += segment.size(disk)?;
+    }
+    let mut after_base = |item: Item<'_>| match item {
+        Item::Entry(entry) if entry.lsn <= base => Ok(()),
+        item => {
+            batches += 1;
+            each(item)
+        }
+    };
     let (mut growing, mut label) = (None, "fresh");
-    for (at, segment) in segments.iter().enumerate() {
-        let place = if at + 1 == segments.len() { Place::Last } else { Place::Sealed };
-        let (walk, judgement) = survey(disk, segment, place, next, each)?;
+    for (at, segment) in start.segments.iter().enumerate() {
+        let place = if at + 1 == start.segments.len() { Place::Last } else { Place::Sealed };
+        let (walk, judgement) = survey(disk, segment, place, next, &mut after_base)?;
         label = judgement.case.label;
         let (action, end) = judgement.accept(&segment.path)?;
         if let Some(walk) = &walk {
             next = walk.next;
-            batches += walk.batches;
         }
         if action == Action::Next {
             sealed_bytes += end.offset;
         } else {
+            start.reaches(next - 1, segment, end.offset)?;
             growing = Some(repair.last(segment, walk, action, &end)?);
         }
     }
@@ -102,17 +133,22 @@ pub(super) fn open(
         Some(growing) => growing,
         None => repair.create(next)?,
     };
-    segment::remove_repairs(disk, log_dir).map_err(|source| LogError::write(log_dir, 0, source))?;
+    let damaged = repair.set_snapshots_aside(&start.damaged)?;
+    segment::remove_drafts(disk, log_dir).map_err(|source| LogError::write(log_dir, 0, source))?;
     let Repair { torn, made_certain, .. } = repair;
-    let recovered = Recovered { first_lsn: FIRST_LSN, last_lsn: next - 1, batches, case: label, made_certain, torn };
-    Ok(Opened { growing, sealed: segments.len().saturating_sub(1) as u64, sealed_bytes, recovered })
+    let first_lsn = start.covered.first().map_or(start.first(), |segment| segment.first);
+    let snapshot_lsn = start.base();
+    let recovered =
+        Recovered { first_lsn, last_lsn: next - 1, snapshot_lsn, batches, case: label, made_certain, torn, damaged };
+    let sealed = (start.covered.len() + start.segments.len()).saturating_sub(1) as u64;
+    Ok(Opened { growing, sealed, sealed_bytes, recovered })
 }
 
 /// What is done to the last segment.
 struct Repair<'a> {
     disk: &'a dyn Disk,
     log_dir: &'a Path,
-    rng: &'a mut fastrand::Rng,
+    options: &'a mut Options,
     torn: Option<TornTail>,
     made_certain: u64,
 }
@@ -150,26 +186,37 @@ impl Repair<'_> {
         });
         let file = written.map_err(|source| LogError::write(path, marks.len(), source))?;
         self.sync_dir()?;
-        Ok(Growing { segment: segment.clone(), file, salt: walk.salt, end: end.offset })
+        Ok(Growing { segment: segment.clone(), file, salt: walk.salt, created: walk.created, end: end.offset })
     }
 
     /// Creates the segment that begins with `first`.
     fn create(&mut self, first: Lsn) -> Result<Growing, LogError> {
         let segment = Segment::new(self.log_dir, first);
-        let salt = new_salt(self.rng, 0);
-        let file = segment::create(self.disk, &segment, salt)?;
-        Ok(Growing { segment, file, salt, end: HEADER_BYTES as u64 })
+        let header = Header { first, salt: new_salt(&mut self.options.rng, 0), created: self.options.now };
+        let file = segment::create(self.disk, &segment, header)?;
+        Ok(Growing { segment, file, salt: header.salt, created: header.created, end: HEADER_BYTES as u64 })
     }
 
     /// Gives a segment that has no whole header another name.
     fn set_aside(&mut self, segment: &Segment, end: &End) -> Result<(), LogError> {
         let kept = segment.torn_path(0);
-        let file = self.disk.open(&segment.path, Mode::Read);
-        let bytes = file.and_then(|file| file.size()).map_err(|error| LogError::read(&segment.path, 0, error))?;
+        let bytes = segment.size(self.disk)?;
         self.disk.rename(&segment.path, &kept).map_err(|source| LogError::write(&kept, 0, source))?;
         self.sync_dir()?;
         self.torn = Some(TornTail { file: segment.path.clone(), offset: 0, lsn: end.lsn, bytes, kept: Some(kept) });
         Ok(())
+    }
+
+    /// Gives snapshots that are damaged another name: they are not to be counted among the two that are kept.
+    fn set_snapshots_aside(&self, damaged: &[(Snapshot, Unusable)]) -> Result<Vec<DamagedSnapshot>, LogError> {
+        let mut aside = Vec::new();
+        for (snapshot, unusable) in damaged {
+            let kept = snapshot.damaged_path();
+            self.disk.rename(&snapshot.path, &kept).map_err(|source| LogError::write(&kept, 0, source))?;
+            self.sync_dir()?;
+            aside.push(DamagedSnapshot { kept, offset: unusable.offset(), what: unusable.what() });
+        }
+        Ok(aside)
     }
 
     /// Copies the tail into a file of its own.
@@ -177,7 +224,7 @@ impl Repair<'_> {
         let kept = segment.torn_path(end.offset);
         let mut copy = Copy::create(self.disk, &kept)?;
         let copied = walk.copy_rest(end.offset, &mut |bytes| copy.put(bytes));
-        self.finish(copy, copied)?;
+        copy.finish(self.disk, copied)?;
         self.sync_dir()?;
         self.torn = Some(torn_tail(segment, walk, end, Some(kept))?);
         Ok(())
@@ -186,27 +233,20 @@ impl Repair<'_> {
     /// Puts a copy of all that is good, with a new salt, in the segment's place.
     fn copy(&mut self, segment: &Segment, mut walk: Walk, end: &End) -> Result<Growing, LogError> {
         self.made_certain = walk.next - 1 - walk.durable;
-        let salt = new_salt(self.rng, walk.salt);
+        let header =
+            Header { first: segment.first, salt: new_salt(&mut self.options.rng, walk.salt), created: walk.created };
         let path = segment.repair_path();
         let mut copy = Copy::create(self.disk, &path)?;
-        let copied = copy.put_all(segment, &mut walk, end, salt);
-        let mut copy = self.finish(copy, copied)?;
+        let copied = put_all(&mut copy, segment, &mut walk, end, header);
+        let mut copy = copy.finish(self.disk, copied)?;
         self.disk.rename(&path, &segment.path).map_err(|source| LogError::write(&segment.path, 0, source))?;
         self.sync_dir()?;
         // Only now is it true that all of this is on the disk, under this name. A crash before here: it is copied again.
-        copy.stop(salt, end.lsn - 1)?;
-        Ok(Growing { segment: segment.clone(), file: copy.file, salt, end: copy.written })
-    }
-
-    /// Writes out and syncs a copy. Where there was no room, it is removed: it would only be in the way.
-    fn finish(&self, mut copy: Copy, copied: Result<(), LogError>) -> Result<Copy, LogError> {
-        match copied.and_then(|()| copy.sync()) {
-            Err(error @ LogError::NoSpace { .. }) => {
-                self.disk.remove(&copy.path).map_err(|source| LogError::write(&copy.path, 0, source))?;
-                Err(error)
-            }
-            done => done.map(|()| copy),
-        }
+        let last = end.lsn - 1;
+        copy.put_with(|out| Head::mark(Kind::Stop, header.salt, last, last).encode(&[], out))?;
+        copy.sync()?;
+        let Header { salt, created, .. } = header;
+        Ok(Growing { segment: segment.clone(), file: copy.file, salt, created, end: copy.written })
     }
 
     fn sync_dir(&self) -> Result<(), LogError> {
@@ -233,63 +273,20 @@ fn torn_tail(segment: &Segment, walk: &mut Walk, end: &End, kept: Option<PathBuf
     Ok(TornTail { file: segment.path.clone(), offset: end.offset, lsn: end.lsn, bytes, kept })
 }
 
-/// A file that is being written from its start.
-struct Copy {
-    path: PathBuf,
-    file: Box<dyn DiskFile>,
-    buffer: Vec<u8>,
-    written: u64,
-}
-
-impl Copy {
-    fn create(disk: &dyn Disk, path: &Path) -> Result<Self, LogError> {
-        let file = disk.open(path, Mode::Replace).map_err(|source| LogError::write(path, 0, source))?;
-        Ok(Self { path: path.to_owned(), file, buffer: Vec::new(), written: 0 })
-    }
-
-    fn put(&mut self, bytes: &[u8]) -> Result<(), LogError> {
-        self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() < LOG_READ_BYTES { Ok(()) } else { self.write_out() }
-    }
-
-    /// The header, and every batch up to `end`.
-    fn put_all(&mut self, segment: &Segment, walk: &mut Walk, end: &End, salt: u32) -> Result<(), LogError> {
-        self.put(&Header { first: segment.first, salt }.encode())?;
-        let mut encoded = Vec::new();
-        walk.rewind();
-        walk.judge(Place::Last, &mut |record| {
-            if record.kind == Kind::Batch {
-                encoded.clear();
-                let head = Head::batch(salt, record.lsn, record.durable, record.version);
-                head.encode(record.payload, &mut encoded);
-                self.put(&encoded)?;
-            }
-            Ok(())
-        })?;
-        if (walk.at, walk.next) != (end.offset, end.lsn) {
-            let error = io::Error::other("two readings differ");
-            return Err(LogError::read(&segment.path, walk.at, error));
+/// The header, and every batch up to `end`.
+fn put_all(copy: &mut Copy, segment: &Segment, walk: &mut Walk, end: &End, header: Header) -> Result<(), LogError> {
+    copy.put(&header.encode(Magic::Segment))?;
+    walk.rewind();
+    walk.judge(Place::Last, &mut |record| {
+        if record.kind != Kind::Batch {
+            return Ok(());
         }
-        Ok(())
+        let head = Head::batch(header.salt, record.lsn, record.durable, record.version);
+        copy.put_with(|out| head.encode(record.payload, out))
+    })?;
+    if (walk.at, walk.next) != (end.offset, end.lsn) {
+        let error = io::Error::other("two readings differ");
+        return Err(LogError::read(&segment.path, walk.at, error));
     }
-
-    /// Says that everything up to `last` is certain.
-    fn stop(&mut self, salt: u32, last: Lsn) -> Result<(), LogError> {
-        Head::mark(Kind::Stop, salt, last, last).encode(&[], &mut self.buffer);
-        self.sync()
-    }
-
-    fn write_out(&mut self) -> Result<(), LogError> {
-        let len = self.buffer.len();
-        let done = self.file.write_all_at(self.written, &self.buffer);
-        done.map_err(|source| LogError::write(&self.path, len, source))?;
-        self.written += len as u64;
-        self.buffer.clear();
-        Ok(())
-    }
-
-    fn sync(&mut self) -> Result<(), LogError> {
-        self.write_out()?;
-        self.file.sync_data().map_err(|source| LogError::sync(&self.path, source))
-    }
+    Ok(())
 }

@@ -83,28 +83,26 @@ impl Scan {
         Ok(())
     }
 
-    /// What stands at `at`.
-    pub fn parse(&mut self, at: u64, salt: u32) -> io::Result<Parsed<'_>> {
-        let bytes = self.bytes(at, HEAD_BYTES)?;
-        if bytes.is_empty() {
-            return Ok(Parsed::End);
-        }
-        let Ok(head) = bytes.try_into().map(Head::read) else { return Ok(Parsed::Bad) };
-        let Some(size) = head.size().filter(|_| head.salt == salt) else { return Ok(Parsed::Bad) };
+    /// The whole record at `at`, whatever it is: its head, its payload, and its size in bytes.
+    pub fn whole(&mut self, at: u64, salt: u32) -> io::Result<Option<(Head, &[u8], u64)>> {
+        let Ok(head) = self.bytes(at, HEAD_BYTES)?.try_into().map(Head::read) else { return Ok(None) };
+        let Some(size) = head.size().filter(|_| head.salt == salt) else { return Ok(None) };
         let bytes = self.bytes(at, size)?;
         if bytes.len() < size || !is_intact(bytes) {
-            return Ok(Parsed::Bad);
+            return Ok(None);
         }
+        Ok(Some((head, &bytes[HEAD_BYTES..HEAD_BYTES + head.len as usize], size as u64)))
+    }
+
+    /// What stands at `at` of a segment.
+    pub fn parse(&mut self, at: u64, salt: u32) -> io::Result<Parsed<'_>> {
+        if self.bytes(at, 1)?.is_empty() {
+            return Ok(Parsed::End);
+        }
+        let Some((head, payload, size)) = self.whole(at, salt)? else { return Ok(Parsed::Bad) };
         let Some(kind) = head.kind() else { return Ok(Parsed::Unknown(head)) };
-        Ok(Parsed::Record(Record {
-            offset: at,
-            size: size as u64,
-            kind,
-            lsn: head.lsn,
-            durable: head.durable,
-            version: head.version,
-            payload: &bytes[HEAD_BYTES..HEAD_BYTES + head.len as usize],
-        }))
+        let (lsn, durable, version) = (head.lsn, head.durable, head.version);
+        Ok(Parsed::Record(Record { offset: at, size, kind, lsn, durable, version, payload }))
     }
 
     /// The first record at or after `from`, where records may begin, that `accept` accepts.

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use super::record::{ALIGN_BYTES, Kind, Record};
 use super::recovery::{Action, Case, Found, Marked, Place, decide};
 use super::scan::{Parsed, Scan, Sighting};
-use super::segment::{HEADER_BYTES, Header, HeaderError, Segment};
-use super::{Each, Entry, LogError, Lsn};
+use super::segment::{HEADER_BYTES, Header, HeaderError, Magic, Segment};
+use super::{Each, Entry, Item, LogError, Lsn};
 use crate::disk::{Disk, Mode};
 use crate::limits::LOG_READ_BYTES;
 
@@ -99,6 +99,8 @@ pub(super) struct Walk {
     pub path: PathBuf,
     scan: Scan,
     pub salt: u32,
+    /// When the segment was created, in seconds since the epoch; 0 where that is not known.
+    pub created: u32,
     first: Lsn,
     /// Where the next record should begin.
     pub at: u64,
@@ -135,6 +137,7 @@ impl Walk {
             path: segment.path.clone(),
             scan,
             salt: header.salt,
+            created: header.created,
             first: expected,
             at: HEADER_BYTES as u64,
             next: expected,
@@ -278,7 +281,7 @@ fn misfit(record: &Record<'_>, next: Lsn) -> Option<String> {
 
 fn read_header(scan: &mut Scan, expected: Lsn) -> Result<Header, End> {
     let failed = |error| End::io(0, expected, error);
-    match Header::decode(scan.bytes(0, HEADER_BYTES).map_err(failed)?) {
+    match Header::decode(Magic::Segment, scan.bytes(0, HEADER_BYTES).map_err(failed)?) {
         Ok(header) if header.first == expected => Ok(header),
         Ok(Header { first, .. }) => {
             let text = format!("the file's name says LSN {expected}, its header says {first}");
@@ -300,5 +303,5 @@ pub(super) fn deliver(path: &Path, record: &Record<'_>, each: Each<'_>) -> Resul
         return Ok(());
     }
     let entry = Entry { lsn: record.lsn, version: record.version, payload: record.payload };
-    each(entry).map_err(|what| LogError::Entry { file: path.to_owned(), offset: record.offset, lsn: record.lsn, what })
+    each(Item::Entry(entry)).map_err(|what| LogError::Entry { file: path.to_owned(), offset: record.offset, lsn: record.lsn, what })
 }

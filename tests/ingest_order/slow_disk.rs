@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use atrarium::disk::{Disk, DiskFile, Lock, LockError, Mode, SimulatedDisk};
+use atrarium::disk::{Disk, DiskFile, FileSync, Lock, LockError, Mode, SimulatedDisk};
 
 #[derive(Debug)]
 pub struct SlowDisk {
@@ -70,9 +70,21 @@ impl DiskFile for SlowFile {
         self.file.truncate(size)
     }
 
+    fn begin_sync(&mut self) -> Box<dyn FileSync> {
+        Box::new(SlowSync { sync: self.file.begin_sync(), time: self.sync })
+    }
+}
+
+#[derive(Debug)]
+struct SlowSync {
+    sync: Box<dyn FileSync>,
+    time: Duration,
+}
+
+impl FileSync for SlowSync {
     #[expect(clippy::disallowed_methods, reason = "the disk of a test is slow by the real clock")]
-    fn sync_data(&mut self) -> io::Result<()> {
-        std::thread::sleep(self.sync);
-        self.file.sync_data()
+    fn run(self: Box<Self>) -> io::Result<()> {
+        std::thread::sleep(self.time);
+        self.sync.run()
     }
 }

@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use content::{Content, Write};
 use fastrand::Rng;
 
-use super::{Disk, DiskFile, Lock, LockError, Mode};
+use super::{Disk, DiskFile, FileSync, Lock, LockError, Mode};
 
 /// What a failing call answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +68,10 @@ struct State {
     life: u64,
     calls: u64,
     faults: BTreeMap<u64, Fault>,
+    /// From this call on every one fails.
+    failing_from: Option<(u64, Fault)>,
+    /// Calls that have failed because they were told to, since the last mending.
+    fired: u64,
     capacity_bytes: Option<u64>,
 }
 
@@ -117,6 +121,8 @@ impl SimulatedDisk {
             life: 0,
             calls: 0,
             faults: BTreeMap::new(),
+            failing_from: None,
+            fired: 0,
             capacity_bytes: None,
         })))
     }
@@ -163,9 +169,23 @@ impl SimulatedDisk {
         state.faults.insert(call, fault);
     }
 
+    /// The `nth` call from now on fails, and every one after it.
+    pub fn fail_from_call(&self, nth: u64, fault: Fault) {
+        let mut state = self.state();
+        state.failing_from = Some((state.calls + nth, fault));
+    }
+
     /// No call fails any more.
     pub fn mend(&self) {
-        self.state().faults.clear();
+        let mut state = self.state();
+        state.faults.clear();
+        state.failing_from = None;
+        state.fired = 0;
+    }
+
+    /// How many calls have failed as they were told to, since the last mending.
+    pub fn faults_fired(&self) -> u64 {
+        self.state().fired
     }
 
     /// How many calls there were so far.
@@ -200,7 +220,10 @@ impl State {
     /// Counts a call, and says whether it is to fail.
     fn enter(&mut self) -> Result<(), Fault> {
         self.calls += 1;
-        self.faults.remove(&self.calls).map_or(Ok(()), Err)
+        let lasting = self.failing_from.filter(|(from, _)| self.calls >= *from).map(|(_, fault)| fault);
+        let Some(fault) = self.faults.remove(&self.calls).or(lasting) else { return Ok(()) };
+        self.fired += 1;
+        Err(fault)
     }
 
     /// The same for a call that is done wholly or not at all: whether it is done though it fails is left to chance.
@@ -415,15 +438,30 @@ impl DiskFile for SimulatedFile {
         })
     }
 
-    fn sync_data(&mut self) -> io::Result<()> {
-        self.with(|state, file| match state.enter() {
+    fn begin_sync(&mut self) -> Box<dyn FileSync> {
+        let written = self.with(|state, file| Ok(content(state, file).written())).unwrap_or(0);
+        let file = Self { disk: self.disk.clone(), file: self.file, life: self.life, writable: self.writable };
+        Box::new(SimulatedSync { file, written })
+    }
+}
+
+#[derive(Debug)]
+struct SimulatedSync {
+    file: SimulatedFile,
+    /// It is about the writes before this one.
+    written: u64,
+}
+
+impl FileSync for SimulatedSync {
+    fn run(self: Box<Self>) -> io::Result<()> {
+        self.file.with(|state, file| match state.enter() {
             Ok(()) => {
-                content(state, file).sync();
+                content(state, file).sync(self.written);
                 Ok(())
             }
             Err(fault) => {
                 let mut rng = state.rng.fork();
-                content(state, file).fail_sync(&mut rng);
+                content(state, file).fail_sync(self.written, &mut rng);
                 Err(fault.error())
             }
         })

@@ -7,7 +7,7 @@ use super::*;
 use crate::disk::RealDisk;
 
 fn open_real(dir: &Path, seed: u64) -> Result<(Log, Recovered), LogError> {
-    let options = Options { segment_bytes: 20_000, rng: Rng::with_seed(seed) };
+    let options = Options { segment_bytes: 20_000, ..Options::new(0, Rng::with_seed(seed)) };
     Log::open(Arc::new(RealDisk), dir, options, &mut |_| Ok(()))
 }
 
@@ -118,7 +118,7 @@ fn readers_beside_a_writer() {
         let ended = done.load(Ordering::Acquire);
         let promised = durable.load(Ordering::Acquire);
         let mut last = 0;
-        let report = read(&RealDisk, &dir, &mut |entry| {
+        let report = read_batches(&RealDisk, &dir, &mut |entry| {
             assert_eq!(entry.lsn, last + 1);
             last = entry.lsn;
             assert_eq!(entry.payload, payload(last as usize - 1));

@@ -29,7 +29,12 @@ fn firsts(rig: &Rig) -> Vec<Lsn> {
 #[test]
 fn a_log_cut_at_any_byte_is_its_whole_batches() {
     let (rig, batches, _) = small_log();
-    let last = *firsts(&rig).last().unwrap();
+    cut_everywhere(&rig, &batches);
+}
+
+/// Cuts the last segment at every byte; says how often.
+fn cut_everywhere(rig: &Rig, batches: &[Batch]) -> usize {
+    let last = *firsts(rig).last().unwrap();
     let bytes = rig.contents(last);
     let mut ends = Vec::new();
     let mut at = HEADER_BYTES;
@@ -44,14 +49,15 @@ fn a_log_cut_at_any_byte_is_its_whole_batches() {
     for cut in 0..=bytes.len() {
         let cut_rig = rig.changed(last, |bytes| bytes.truncate(cut));
         let whole = last as usize - 1 + ends.iter().filter(|&&end| end <= cut).count();
-        assert_eq!(cut_rig.read().unwrap().1, batches[..whole], "read, cut at {cut}");
+        assert!(cut_rig.read().unwrap().1 == batches[..whole], "read, cut at {cut}");
         assert_ne!(cut_rig.check().verdict(), Verdict::Corrupt, "check, cut at {cut}");
         let opened = cut_rig.open().unwrap();
-        assert_eq!(opened.batches, batches[..whole], "cut at {cut}");
+        assert!(opened.batches == batches[..whole], "cut at {cut}");
         drop(opened.log);
         cut_rig.disk.power_cut(&mut Rng::with_seed(cut as u64));
-        assert_eq!(cut_rig.open().unwrap().batches, batches[..whole], "cut at {cut}, again");
+        assert!(cut_rig.open().unwrap().batches == batches[..whole], "cut at {cut}, again");
     }
+    bytes.len() + 1
 }
 
 #[test]
@@ -74,26 +80,146 @@ fn any_flipped_bit_is_noticed() {
     let (mut refused, mut torn) = (0, 0);
     for first in firsts(&rig) {
         for bit in 0..rig.contents(first).len() * 8 {
-            let flipped = rig.changed(first, |bytes| bytes[bit / 8] ^= 1 << (bit % 8));
-            assert_ne!(flipped.check().verdict(), Verdict::Clean, "segment {first}, bit {bit}");
-            let read = flipped.read();
-            match flipped.open() {
-                Ok(opened) => {
-                    torn += 1;
-                    assert!(opened.batches.len() >= durable, "segment {first}, bit {bit}: {:?}", opened.recovered);
-                    assert_eq!(opened.batches, batches[..opened.batches.len()], "segment {first}, bit {bit}");
-                    assert_eq!(read.unwrap().1, opened.batches);
-                    assert!(opened.recovered.torn.is_some());
-                }
-                Err(LogError::Corrupt { .. }) => {
-                    refused += 1;
-                    assert!(matches!(read, Err(LogError::Corrupt { .. })));
-                }
-                Err(other) => panic!("segment {first}, bit {bit}: {other}"),
+            match assert_noticed(&rig, &batches, durable, first, &format!("bit {bit}"), |bytes| {
+                bytes[bit / 8] ^= 1 << (bit % 8);
+            }) {
+                Noticed::Refused => refused += 1,
+                Noticed::Torn => torn += 1,
             }
         }
     }
     assert!(refused > torn && torn > 0, "{refused} refused, {torn} torn");
+}
+
+enum Noticed {
+    Refused,
+    Torn,
+}
+
+/// Damages one segment, and sees to it that everybody notices, and agrees, and that nothing durable is lost in silence.
+fn assert_noticed(
+    rig: &Rig,
+    batches: &[Batch],
+    durable: usize,
+    first: Lsn,
+    what: &str,
+    damage: impl FnOnce(&mut Vec<u8>),
+) -> Noticed {
+    let damaged = rig.changed(first, damage);
+    assert_ne!(damaged.check().verdict(), Verdict::Clean, "segment {first}, {what}");
+    let read = damaged.read();
+    match damaged.open() {
+        Ok(opened) => {
+            assert!(opened.batches.len() >= durable, "segment {first}, {what}: {:?}", opened.recovered);
+            assert_eq!(opened.batches, batches[..opened.batches.len()], "segment {first}, {what}");
+            assert_eq!(read.unwrap().1, opened.batches);
+            assert!(opened.recovered.torn.is_some());
+            Noticed::Torn
+        }
+        Err(LogError::Corrupt { .. }) => {
+            assert!(matches!(read, Err(LogError::Corrupt { .. })));
+            Noticed::Refused
+        }
+        Err(other) => panic!("segment {first}, {what}: {other}"),
+    }
+}
+
+/// 64 KiB in five segments; the last 3 of its batches are not synced.
+fn large_log() -> (Rig, Vec<Batch>, usize) {
+    let rig = Rig::new(14 << 10);
+    let mut log = rig.open().unwrap().log;
+    let (mut batches, mut rng) = (Vec::new(), Rng::with_seed(11));
+    while log.status().bytes < 64 << 10 {
+        let batch = (rng.u8(..), (0..rng.usize(0..900)).map(|_| rng.u8(..)).collect::<Vec<u8>>());
+        log.append(batch.0, &batch.1).unwrap();
+        batches.push(batch);
+        if rng.bool() {
+            log.sync().unwrap();
+        }
+    }
+    log.sync().unwrap();
+    let durable = batches.len();
+    for number in 0..3 {
+        let batch = (number, vec![number; 100]);
+        log.append(batch.0, &batch.1).unwrap();
+        batches.push(batch);
+    }
+    assert_eq!(log.status().segments, 5);
+    (rig, batches, durable)
+}
+
+/// Zeros are what a sector is that was never written; garbage what one is that was written badly.
+#[test]
+fn any_lost_sector_is_noticed() {
+    let (rig, batches, durable) = large_log();
+    let (mut refused, mut torn, mut rng) = (0, 0, Rng::with_seed(12));
+    for first in firsts(&rig) {
+        for start in (0..rig.contents(first).len()).step_by(512) {
+            for garbage in [false, true] {
+                let what = format!("sector at {start}, garbage: {garbage}");
+                let noticed = assert_noticed(&rig, &batches, durable, first, &what, |bytes| {
+                    let end = (start + 512).min(bytes.len());
+                    bytes[start..end].fill_with(|| if garbage { rng.u8(..) } else { 0 });
+                });
+                match noticed {
+                    Noticed::Refused => refused += 1,
+                    Noticed::Torn => torn += 1,
+                }
+            }
+        }
+    }
+    assert!(refused > 200 && torn > 0, "{refused} refused, {torn} torn");
+}
+
+/// `cargo test --release --no-default-features --lib log::tests::damage -- --ignored`
+#[test]
+#[ignore = "half a million logs: run it with --release"]
+#[expect(clippy::disallowed_methods, reason = "it uses every processor")]
+fn any_flipped_bit_of_64_kib_is_noticed() {
+    let (rig, batches, durable) = large_log();
+    let bits: Vec<(Lsn, usize)> =
+        firsts(&rig).iter().flat_map(|&first| (0..rig.contents(first).len() * 8).map(move |bit| (first, bit))).collect();
+    assert!(bits.len() >= 8 * (64 << 10));
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let counts: Vec<(u64, u64)> = std::thread::scope(|scope| {
+        let (batches, share) = (&batches, bits.len().div_ceil(threads));
+        let running: Vec<_> = bits
+            .chunks(share)
+            .map(|bits| {
+                let rig = rig.copy();
+                scope.spawn(move || {
+                    bits.iter().fold((0, 0), |(refused, torn), &(first, bit)| {
+                        let flip = |bytes: &mut Vec<u8>| bytes[bit / 8] ^= 1 << (bit % 8);
+                        match assert_noticed(&rig, batches, durable, first, &format!("bit {bit}"), flip) {
+                            Noticed::Refused => (refused + 1, torn),
+                            Noticed::Torn => (refused, torn + 1),
+                        }
+                    })
+                })
+            })
+            .collect();
+        running.into_iter().map(|thread| thread.join().expect("every flip is noticed")).collect()
+    });
+    let (refused, torn) = counts.iter().fold((0, 0), |sum, count| (sum.0 + count.0, sum.1 + count.1));
+    println!("{} bits flipped one by one: {refused} refused, {torn} cut off as never durable, 0 unnoticed", bits.len());
+    assert_eq!(refused + torn, bits.len() as u64);
+}
+
+/// The last segment of a log of 64 KiB, and then the whole log in one segment, cut at every byte.
+#[test]
+#[ignore = "80,000 logs: run it with --release"]
+fn a_log_of_64_kib_cut_at_any_byte_is_its_whole_batches() {
+    let (rig, batches, _) = large_log();
+    let mut cuts = cut_everywhere(&rig, &batches);
+    let one = Rig::new(1 << 20);
+    let mut log = one.open().unwrap().log;
+    for (version, payload) in &batches {
+        log.append(*version, payload).unwrap();
+    }
+    drop(log);
+    cuts += cut_everywhere(&one, &batches);
+    println!("cut at {cuts} places: opened each time, with every whole batch and no other");
+    assert!(cuts > 64 << 10);
 }
 
 /// What a checker finds after the first damage is as good as what it found before.

@@ -3,7 +3,9 @@
 mod concurrent;
 mod crash;
 mod damage;
+mod power_cuts;
 mod rows;
+mod snapshots;
 mod writing;
 
 use std::path::{Path, PathBuf};
@@ -39,10 +41,16 @@ fn segment_path(first: Lsn) -> PathBuf {
 }
 
 /// Collects batches, and sees to it that their LSNs are dense.
-fn collect(batches: &mut Vec<Batch>) -> impl FnMut(Entry<'_>) -> Result<(), String> {
-    |entry| {
-        batches.push((entry.version, entry.payload.to_vec()));
-        assert_eq!(entry.lsn, batches.len() as Lsn);
+fn collect(batches: &mut Vec<Batch>) -> impl FnMut(Item<'_>) -> Result<(), String> {
+    |item| {
+        match item {
+            Item::Entry(entry) => {
+                batches.push((entry.version, entry.payload.to_vec()));
+                assert_eq!(entry.lsn, batches.len() as Lsn);
+            }
+            // In these tests a chunk is one batch: the state is all batches so far.
+            Item::Chunk(chunk) => batches.push((chunk.version, chunk.payload.to_vec())),
+        }
         Ok(())
     }
 }
@@ -59,9 +67,9 @@ impl Rig {
     fn open(&self) -> Result<Opened, LogError> {
         let mut batches = Vec::new();
         let rng = Rng::with_seed(self.disk.calls());
-        let options = Options { segment_bytes: self.segment_bytes, rng };
+        let options = Options { segment_bytes: self.segment_bytes, ..Options::new(0, rng) };
         let (log, recovered) = Log::open(Arc::new(self.disk.clone()), dir(), options, &mut collect(&mut batches))?;
-        assert_eq!(recovered.batches, batches.len() as u64);
+        assert_eq!(recovered.snapshot_lsn + recovered.batches, batches.len() as u64);
         assert_eq!(recovered.last_lsn, batches.len() as u64);
         let status = log.status();
         assert_eq!((status.last_lsn, status.durable_lsn), (recovered.last_lsn, recovered.last_lsn));
@@ -71,8 +79,18 @@ impl Rig {
     fn read(&self) -> Result<(ReadReport, Vec<Batch>), LogError> {
         let mut batches = Vec::new();
         let report = read(&self.disk, dir(), &mut collect(&mut batches))?;
-        assert_eq!((report.batches, report.last_lsn), (batches.len() as u64, batches.len() as u64));
+        assert_eq!((report.snapshot_lsn + report.batches, report.last_lsn), (batches.len() as u64, batches.len() as u64));
         Ok((report, batches))
+    }
+
+    /// Takes a snapshot of batches that are durable, each a chunk.
+    fn take_snapshot(log: &mut Log, batches: &[Batch]) -> Result<Taken, LogError> {
+        let mut writer = log.begin_snapshot(batches.len() as Lsn)?;
+        for (version, payload) in batches {
+            writer.put(*version, *version, payload)?;
+        }
+        let pending = writer.finish()?;
+        log.finish_snapshot(pending.run())
     }
 
     fn check(&self) -> CheckReport {
@@ -91,7 +109,7 @@ impl Rig {
     /// A rig whose disk holds the same segments.
     fn copy(&self) -> Self {
         let copy = Self::new(self.segment_bytes);
-        for name in self.names().iter().filter(|name| name.ends_with(".seg")) {
+        for name in self.names().iter().filter(|name| name.ends_with(".seg") || name.ends_with(".snap")) {
             let path = log_dir(dir()).join(name);
             copy.disk.put(&path, self.disk.contents(&path).unwrap());
         }

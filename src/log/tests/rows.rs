@@ -2,7 +2,7 @@
 
 use super::super::record::{Head, Kind};
 use super::super::recovery::{CASES, Place};
-use super::super::segment::Header;
+use super::super::segment::{Header, Magic};
 use super::super::walk::survey;
 use super::*;
 use crate::disk::Fault as DiskFault;
@@ -114,7 +114,7 @@ fn read_error() {
 #[test]
 fn unknown_version() {
     let rig = two_segments();
-    let salt = Header::decode(&rig.contents(5)).unwrap().salt;
+    let salt = Header::decode(Magic::Segment, &rig.contents(5)).unwrap().salt;
     let later_record = rig.changed(5, |bytes| {
         let head = Head { kind: 9, ..Head::batch(salt, 9, 6, 1) };
         head.encode(b"what a later program knows", bytes);
@@ -152,7 +152,7 @@ fn gap() {
     let renamed = Rig::new(600);
     renamed.disk.put(&segment_path(1), rig.contents(5));
     assert_corrupt(&renamed, 1, 0, 1);
-    let salt = Header::decode(&rig.contents(5)).unwrap().salt;
+    let salt = Header::decode(Magic::Segment, &rig.contents(5)).unwrap().salt;
     let mark_of_the_future = rig.changed(5, |bytes| Head::mark(Kind::Mark, salt, 8, 9).encode(&[], bytes));
     assert_corrupt(&mark_of_the_future, 5, 608, 9);
 }
@@ -281,10 +281,10 @@ fn last_whole_marked() {
 fn last_whole() {
     let rig = two_segments();
     assert_eq!(label(&rig, 5), "last_whole");
-    let before = Header::decode(&rig.contents(5)).unwrap();
+    let before = Header::decode(Magic::Segment, &rig.contents(5)).unwrap();
     let recovered = assert_recovers(&rig, "last_whole", 8);
     assert_eq!((recovered.made_certain, recovered.torn), (2, None));
-    let after = Header::decode(&rig.contents(5)).unwrap();
+    let after = Header::decode(Magic::Segment, &rig.contents(5)).unwrap();
     assert!(after.first == before.first && after.salt != before.salt, "the copy has a salt of its own");
     assert!(rig.names().iter().all(|name| name.ends_with(".seg")));
 }

@@ -14,7 +14,7 @@ fn a_fresh_directory_holds_an_empty_log() {
     let Opened { mut log, recovered, batches } = rig.open().unwrap();
     assert_eq!((recovered.case, recovered.first_lsn, batches.len()), ("fresh", 1, 0));
     assert_eq!(log.sync().unwrap(), 0);
-    assert_eq!(log.status(), LogStatus { last_lsn: 0, durable_lsn: 0, segments: 1, bytes: HEADER_BYTES as u64 });
+    assert_eq!(log.status(), LogStatus { last_lsn: 0, durable_lsn: 0, snapshot_lsn: 0, segments: 1, bytes: HEADER_BYTES as u64 });
     log.close().unwrap();
     assert_eq!(rig.read().unwrap().0.batches, 0);
     assert_eq!(rig.check().verdict(), Verdict::Clean);
@@ -62,7 +62,7 @@ fn a_large_payload_on_the_real_disk() {
     let dir = dir.path().join("not/there/yet");
     let mut rng = Rng::with_seed(3);
     let large: Vec<u8> = (0..5 << 20).map(|_| rng.u8(..)).collect();
-    let options = Options { segment_bytes: 1 << 20, rng };
+    let options = Options { segment_bytes: 1 << 20, ..Options::new(0, rng) };
     let (mut log, _) = Log::open(Arc::new(RealDisk), &dir, options.clone(), &mut |_| Ok(())).unwrap();
     for payload in [&large[..], b"small", &large[..7], &large[..]] {
         log.append(9, payload).unwrap();
@@ -214,7 +214,7 @@ fn a_directory_that_cannot_be_written_is_named() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("file");
     RealDisk.open(&file, Mode::Create).unwrap().write_all_at(0, b"x").unwrap();
-    let options = Options::new(Rng::with_seed(1));
+    let options = Options::new(0, Rng::with_seed(1));
     let error = Log::open(Arc::new(RealDisk), &file, options, &mut |_| Ok(())).unwrap_err();
     assert!(matches!(error, LogError::NotWritable { .. }));
     let text = error.to_string();
@@ -229,8 +229,12 @@ fn an_entry_that_nobody_can_use_stops_opening_before_anything_is_changed() {
     log.append(77, b"strange").unwrap();
     drop(log);
     let before = rig.contents(1);
-    let options = Options::new(Rng::with_seed(1));
-    let mut each = |entry: Entry<'_>| if entry.version > 1 { Err("version 77".to_owned()) } else { Ok(()) };
+    let options = Options::new(0, Rng::with_seed(1));
+    let judged = |entry: &Entry<'_>| if entry.version > 1 { Err("version 77".to_owned()) } else { Ok(()) };
+    let mut each = |item: Item<'_>| match item {
+        Item::Entry(entry) => judged(&entry),
+        Item::Chunk(_) => Ok(()),
+    };
     let error = Log::open(Arc::new(rig.disk.clone()), dir(), options, &mut each).unwrap_err();
     match &error {
         LogError::Entry { offset: 72, lsn: 2, what, .. } => assert_eq!(what, "version 77"),
@@ -238,6 +242,6 @@ fn an_entry_that_nobody_can_use_stops_opening_before_anything_is_changed() {
     }
     assert_eq!(rig.contents(1), before);
     assert!(read(&rig.disk, dir(), &mut each).is_err());
-    let report = check(&rig.disk, dir(), &mut each).unwrap();
+    let report = check(&rig.disk, dir(), &mut |entry| judged(&entry)).unwrap();
     assert_eq!((report.verdict(), report.faults.len(), report.faults[0].lsn), (Verdict::Corrupt, 1, 2));
 }

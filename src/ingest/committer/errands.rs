@@ -1,0 +1,119 @@
+//! Errands: what takes the disk its time, done elsewhere while the committer goes on.
+//!
+//! ```text
+//! committer ──PendingSync──► sync loop ──SyncDone──► committer
+//! ```
+//! In: syncs that were begun. Out: their answers, in order, and a call of the committer's signal for each.
+//!
+//! What always holds: one sync is under way at a time (the log begins no second one), and an answer is told once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::log::{PendingSync, SyncDone};
+use crate::ring::{self, Consumer, Full, Producer, Signal};
+
+/// What came back.
+pub enum Done {
+    /// Of [`Errands::sync`].
+    Sync(SyncDone),
+}
+
+/// Who waits for the disk.
+pub trait Errands: Send {
+    /// Runs a sync, now or later, here or elsewhere.
+    fn sync(&mut self, sync: PendingSync);
+    /// The next answer, if one is there.
+    fn take(&mut self) -> Option<Done>;
+    /// Whether one is there.
+    fn has_done(&self) -> bool;
+}
+
+/// Does everything at once, on the committer's own thread.
+#[derive(Default)]
+pub struct Inline {
+    done: Option<SyncDone>,
+}
+
+impl Errands for Inline {
+    fn sync(&mut self, sync: PendingSync) {
+        self.done = Some(sync.run());
+    }
+
+    fn take(&mut self) -> Option<Done> {
+        self.done.take().map(Done::Sync)
+    }
+
+    fn has_done(&self) -> bool {
+        self.done.is_some()
+    }
+}
+
+/// More than are ever under way.
+const SLOTS: usize = 2;
+/// A loop looks this often whether the committer has gone, without being called.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// Errands that loops on other threads run, and those loops. `signal` is the committer's: it is called for every answer.
+pub fn threaded(signal: &Arc<Signal>) -> (Threaded, Loops) {
+    let asked = Signal::new();
+    let (to_loop, from_committer) = ring::channel(SLOTS, &asked);
+    let (to_committer, from_loop) = ring::channel(SLOTS, signal);
+    let syncs = Loop { from: from_committer, signal: asked, to: to_committer };
+    (Threaded { syncs: to_loop, synced: from_loop }, Loops { syncs })
+}
+
+/// The committer's end.
+pub struct Threaded {
+    syncs: Producer<PendingSync>,
+    synced: Consumer<SyncDone>,
+}
+
+/// The other ends: one thread each.
+pub struct Loops {
+    /// Runs syncs.
+    pub syncs: Loop<PendingSync, SyncDone>,
+}
+
+/// Runs errands of one kind until the committer has gone.
+pub struct Loop<T, D> {
+    from: Consumer<T>,
+    signal: Arc<Signal>,
+    to: Producer<D>,
+}
+
+impl Errands for Threaded {
+    fn sync(&mut self, sync: PendingSync) {
+        // Where the loop has gone nobody will answer; its thread's end stops the engine.
+        let _no_one_left = self.syncs.push(sync);
+    }
+
+    fn take(&mut self) -> Option<Done> {
+        self.synced.pop().map(Done::Sync)
+    }
+
+    fn has_done(&self) -> bool {
+        !self.synced.is_empty()
+    }
+}
+
+impl<T: Send, D: Send> Loop<T, D> {
+    /// Runs `work` for every errand.
+    pub fn run(mut self, work: impl Fn(T) -> D) {
+        while !self.from.is_closed() {
+            let Some(errand) = self.from.pop() else {
+                let from = &self.from;
+                self.signal.wait(|| !from.is_empty() || from.is_closed(), IDLE);
+                continue;
+            };
+            let mut done = work(errand);
+            while let Err(Full(back)) = self.to.push(done) {
+                if self.to.is_closed() {
+                    return;
+                }
+                done = back;
+                self.to.wait_for_space(IDLE);
+            }
+        }
+    }
+}
