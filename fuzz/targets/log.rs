@@ -1,47 +1,51 @@
-//! A log of one to four segments on a disk: read, checked, opened, and opened again.
+//! A log of one to four segments and up to three snapshots on a disk: read, checked, opened, and opened again.
 //!
-//! Input: flags (1 byte), then the segments; before each but the last its length (2 bytes). Flags: 1 makes checksums and
-//! magic numbers right, so that damage gets past them; 2 makes salts right too; 4 names the segments as their headers say,
-//! and else densely; 8 and 16: how many segments more than one.
+//! Input: flags (1 byte), then the files; before each but the last its length (2 bytes). Flags: 1 makes checksums and magic
+//! numbers right, so that damage gets past them; 2 makes salts right too; 4 names the segments as their headers say, and else
+//! densely; 8 and 16: how many segments more than one; 32 and 64: how many snapshots come before them.
 #![no_main]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use atrarium::disk::{Disk, SimulatedDisk};
-use atrarium::log::{CheckReport, Entry, Log, LogError, Options, ReadReport, Recovered, Verdict, check, read};
+use atrarium::log::{CheckReport, Item, Log, LogError, Options, ReadReport, Recovered, Verdict, check, read};
 use atrarium_fuzz::{take_u8, take_u16};
 use libfuzzer_sys::fuzz_target;
 
 const HEADER: usize = 32;
 const HEAD: usize = 32;
 
-type Batch = (u64, u8, Vec<u8>);
+/// An item as it was read: what it is (0 for a batch, else one more than the section), LSN, version, payload.
+type Kept = (u16, u64, u8, Vec<u8>);
 
 fuzz_target!(|data: &[u8]| {
     let mut data = data;
     let flags = take_u8(&mut data);
+    let (segments, snapshots) = (1 + usize::from(flags >> 3 & 3), usize::from(flags >> 5 & 3));
     let disk = SimulatedDisk::new(7);
     let mut first = 1;
-    for left in (0..=usize::from(flags >> 3 & 3)).rev() {
+    for left in (0..segments + snapshots).rev() {
         let length = if left == 0 { data.len() } else { usize::from(take_u16(&mut data)).min(data.len()) };
         let (bytes, rest) = data.split_at(length);
         data = rest;
         let mut bytes = bytes.to_vec();
-        let batches = mend(&mut bytes, flags);
-        let named = u64_at(&bytes, 16).filter(|_| flags & 4 != 0).unwrap_or(first);
-        disk.put(&path(named), bytes);
-        first = named.saturating_add(batches);
+        if left >= segments {
+            mend(&mut bytes, flags, b"atrasnap");
+            let lsn = u64_at(&bytes, 16).unwrap_or(0);
+            disk.put(&dir().join(format!("log/{lsn:020}.snap")), bytes);
+        } else {
+            let batches = mend(&mut bytes, flags, b"atrarium");
+            let named = u64_at(&bytes, 16).filter(|_| flags & 4 != 0).unwrap_or(first);
+            disk.put(&dir().join(format!("log/{named:020}.seg")), bytes);
+            first = named.saturating_add(batches);
+        }
     }
-    judge(&disk);
+    judge(&disk, snapshots > 0);
 });
 
 fn dir() -> &'static Path {
     Path::new("/data")
-}
-
-fn path(first: u64) -> PathBuf {
-    dir().join(format!("log/{first:020}.seg"))
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
@@ -53,13 +57,13 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
 }
 
 /// Makes right what the flags say; how many batches there may be.
-fn mend(bytes: &mut [u8], flags: u8) -> u64 {
+fn mend(bytes: &mut [u8], flags: u8, magic: &[u8; 8]) -> u64 {
     let (mut at, mut batches) = (HEADER, 0);
     if bytes.len() < HEADER {
         return 0;
     }
     if flags & 1 != 0 {
-        bytes[..8].copy_from_slice(b"atrarium");
+        bytes[..8].copy_from_slice(magic);
         let crc = crc32fast::hash(&bytes[..28]);
         bytes[28..HEADER].copy_from_slice(&crc.to_le_bytes());
     }
@@ -79,40 +83,46 @@ fn mend(bytes: &mut [u8], flags: u8) -> u64 {
     batches
 }
 
-fn keep(batches: &mut Vec<Batch>) -> impl FnMut(Entry<'_>) -> Result<(), String> {
-    |entry| {
-        batches.push((entry.lsn, entry.version, entry.payload.to_vec()));
+fn keep(items: &mut Vec<Kept>) -> impl FnMut(Item<'_>) -> Result<(), String> {
+    |item| {
+        items.push(match item {
+            Item::Entry(entry) => (0, entry.lsn, entry.version, entry.payload.to_vec()),
+            Item::Chunk(chunk) => (1 + u16::from(chunk.section), 0, chunk.version, chunk.payload.to_vec()),
+        });
         Ok(())
     }
 }
 
-fn checked(disk: &SimulatedDisk) -> (CheckReport, Vec<Batch>) {
-    let mut batches = Vec::new();
-    let report = check(disk, dir(), &mut keep(&mut batches)).expect("the directory is there");
-    (report, batches)
+fn checked(disk: &SimulatedDisk) -> (CheckReport, Vec<Kept>) {
+    let mut items = Vec::new();
+    let mut keep = keep(&mut items);
+    let report = check(disk, dir(), &mut |entry| keep(Item::Entry(entry))).expect("the directory is there");
+    drop(keep);
+    (report, items)
 }
 
-fn opened(disk: &SimulatedDisk) -> Result<(Log, Recovered, Vec<Batch>), LogError> {
-    let mut batches = Vec::new();
-    let options = Options::new(fastrand::Rng::with_seed(disk.calls()));
-    let (log, recovered) = Log::open(Arc::new(disk.clone()), dir(), options, &mut keep(&mut batches))?;
-    Ok((log, recovered, batches))
+fn opened(disk: &SimulatedDisk) -> Result<(Log, Recovered, Vec<Kept>), LogError> {
+    let mut items = Vec::new();
+    let options = Options::new(1_800_000_000, fastrand::Rng::with_seed(disk.calls()));
+    let (log, recovered) = Log::open(Arc::new(disk.clone()), dir(), options, &mut keep(&mut items))?;
+    Ok((log, recovered, items))
 }
 
-fn seen(disk: &SimulatedDisk) -> Result<(ReadReport, Vec<Batch>), LogError> {
-    let mut batches = Vec::new();
-    let report = read(disk, dir(), &mut keep(&mut batches))?;
-    Ok((report, batches))
+fn seen(disk: &SimulatedDisk) -> Result<(ReadReport, Vec<Kept>), LogError> {
+    let mut items = Vec::new();
+    let report = read(disk, dir(), &mut keep(&mut items))?;
+    Ok((report, items))
 }
 
 /// Reading, checking and opening say the same of a log; what was opened once opens again, and is the same.
-fn judge(disk: &SimulatedDisk) {
+///
+/// Checking looks at more than opening where there are snapshots: at all of them, and at what they make superfluous.
+fn judge(disk: &SimulatedDisk, has_snapshots: bool) {
     let before = files(disk);
     let (report, found) = checked(disk);
     let reading = seen(disk);
     assert_eq!(files(disk), before, "who only reads changes nothing");
-    let opening = opened(disk);
-    let (log, recovered, batches) = match opening {
+    let (log, recovered, items) = match opened(disk) {
         Ok(opened) => opened,
         Err(LogError::Corrupt { .. } | LogError::Version { .. }) => {
             assert_eq!(report.verdict(), Verdict::Corrupt);
@@ -122,33 +132,47 @@ fn judge(disk: &SimulatedDisk) {
         }
         Err(error) => panic!("{error}"),
     };
-    assert_ne!(report.verdict(), Verdict::Corrupt, "{report:?}");
-    assert_eq!(found, batches, "checking and opening find the same");
     let (reading, seen) = reading.expect("what opens can be read");
-    assert_eq!(seen, batches, "reading and opening find the same");
-    assert_eq!(reading.last_lsn, recovered.last_lsn);
-    assert_eq!(reading.tail.is_some(), report.verdict() == Verdict::TornTail);
+    assert_eq!(seen, items, "reading and opening find the same");
+    assert_eq!((reading.last_lsn, reading.snapshot_lsn), (recovered.last_lsn, recovered.snapshot_lsn));
     assert!(recovered.torn.is_none() || reading.tail.is_some());
-    assert!(batches.iter().zip(1..).all(|((lsn, _, _), expected)| *lsn == expected), "LSNs are dense");
+    if !has_snapshots {
+        assert_ne!(report.verdict(), Verdict::Corrupt, "{report:?}");
+        assert_eq!(found, items, "checking and opening find the same");
+        assert_eq!(reading.tail.is_some(), report.verdict() == Verdict::TornTail);
+    }
+    let batches = items.iter().filter(|item| item.0 == 0);
+    assert!(batches.zip(recovered.snapshot_lsn + 1..).all(|(item, expected)| item.1 == expected), "LSNs are dense");
     drop(log);
-    again(disk, batches);
+    again(disk, items, has_snapshots);
 }
 
-fn again(disk: &SimulatedDisk, mut batches: Vec<Batch>) {
-    let (report, _) = checked(disk);
-    assert_eq!(report.verdict(), Verdict::Clean, "{report:?}");
+fn again(disk: &SimulatedDisk, mut items: Vec<Kept>, has_snapshots: bool) {
+    if !has_snapshots {
+        let (report, _) = checked(disk);
+        assert_eq!(report.verdict(), Verdict::Clean, "{report:?}");
+    }
     // The power fails: everything that was told of is certain.
-    disk.power_cut(&mut fastrand::Rng::with_seed(disk.calls()));
+    let cut = || disk.power_cut(&mut fastrand::Rng::with_seed(disk.calls()));
+    cut();
     let (mut log, recovered, found) = opened(disk).expect("it opened before");
-    assert_eq!((&found, recovered.torn), (&batches, None));
+    assert_eq!((&found, recovered.torn, recovered.damaged), (&items, None, Vec::new()));
     let lsn = log.append(1, b"one more").expect("there is room");
-    log.sync().expect("a healthy disk");
+    assert_eq!(log.sync().expect("a healthy disk"), lsn);
     assert_eq!(lsn, recovered.last_lsn + 1);
-    batches.push((lsn, 1, b"one more".to_vec()));
+    items.push((0, lsn, 1, b"one more".to_vec()));
     drop(log);
-    disk.power_cut(&mut fastrand::Rng::with_seed(disk.calls()));
-    let (_, found) = seen(disk).expect("it can be read");
-    assert_eq!(found, batches);
+    cut();
+    let (mut log, _, found) = opened(disk).expect("it opened before");
+    assert_eq!(found, items);
+    let mut snapshot = log.begin_snapshot(lsn).expect("there is room");
+    snapshot.put(6, 7, b"state").expect("there is room");
+    let done = snapshot.finish().expect("there is room").run();
+    log.finish_snapshot(done).expect("a healthy disk");
+    drop(log);
+    cut();
+    let (report, found) = seen(disk).expect("it can be read");
+    assert_eq!((report.snapshot_lsn, report.last_lsn, found), (lsn, lsn, vec![(7, 0, 7, b"state".to_vec())]));
 }
 
 fn files(disk: &SimulatedDisk) -> Vec<(String, Option<Vec<u8>>)> {

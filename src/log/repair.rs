@@ -92,12 +92,7 @@ pub(super) struct Opened {
 }
 
 /// Opens the log in `log_dir`, which nobody else writes to.
-pub(super) fn open(
-    disk: &dyn Disk,
-    log_dir: &Path,
-    options: &mut Options,
-    each: Each<'_>,
-) -> Result<Opened, LogError> {
+pub(super) fn open(disk: &dyn Disk, log_dir: &Path, options: &mut Options, each: Each<'_>) -> Result<Opened, LogError> {
     let start = start::choose(disk, log_dir)?;
     start.read_snapshot(disk, each)?;
     let base = start.base();

@@ -190,13 +190,7 @@ pub struct SnapshotWriter {
 }
 
 impl SnapshotWriter {
-    pub(super) fn create(
-        disk: Arc<dyn Disk>,
-        log_dir: &Path,
-        lsn: Lsn,
-        salt: u32,
-        now: u32,
-    ) -> Result<Self, LogError> {
+    pub(super) fn create(disk: Arc<dyn Disk>, log_dir: &Path, lsn: Lsn, salt: u32, now: u32) -> Result<Self, LogError> {
         let snapshot = Snapshot::new(log_dir, lsn);
         let draft = Copy::create(&*disk, &snapshot.draft_path())?;
         let header = Header { first: lsn, salt, created: now };

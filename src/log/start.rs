@@ -100,9 +100,12 @@ fn follow(disk: &dyn Disk, log_dir: &Path, snapshot: Option<Snapshot>, damaged: 
     let first = segments.first().map_or(FIRST_LSN, |segment| segment.first);
     if first > base + 1 || (segments.is_empty() && base >= FIRST_LSN) {
         let file = segments.first().map_or_else(|| log_dir.to_owned(), |segment| segment.path.clone());
-        let lost = if segments.is_empty() { "no segment follows" } else { "what is before the first segment is missing" };
+        let lost =
+            if segments.is_empty() { "no segment follows" } else { "what is before the first segment is missing" };
         let what = match &snapshot {
-            Some(snapshot) => format!("the last whole snapshot holds everything up to LSN {}, and {lost}", snapshot.lsn),
+            Some(snapshot) => {
+                format!("the last whole snapshot holds everything up to LSN {}, and {lost}", snapshot.lsn)
+            }
             None => format!("there is no whole snapshot, and {lost}"),
         };
         return Err(LogError::Corrupt { file, offset: 0, lsn: base + 1, what });

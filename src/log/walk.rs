@@ -303,5 +303,10 @@ pub(super) fn deliver(path: &Path, record: &Record<'_>, each: Each<'_>) -> Resul
         return Ok(());
     }
     let entry = Entry { lsn: record.lsn, version: record.version, payload: record.payload };
-    each(Item::Entry(entry)).map_err(|what| LogError::Entry { file: path.to_owned(), offset: record.offset, lsn: record.lsn, what })
+    each(Item::Entry(entry)).map_err(|what| LogError::Entry {
+        file: path.to_owned(),
+        offset: record.offset,
+        lsn: record.lsn,
+        what,
+    })
 }

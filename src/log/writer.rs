@@ -103,8 +103,7 @@ impl Log {
             LockError::Held { pid } => LogError::Locked { dir: dir.to_owned(), pid },
             LockError::Io(source) => LogError::not_writable(dir, source),
         })?;
-        let Opened { growing, sealed, sealed_bytes, recovered } =
-            repair::open(&*disk, &log_dir, &mut options, each)?;
+        let Opened { growing, sealed, sealed_bytes, recovered } = repair::open(&*disk, &log_dir, &mut options, each)?;
         let log = Self {
             disk,
             log_dir,

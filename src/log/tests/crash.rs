@@ -41,12 +41,20 @@ fn any_call_may_fail() {
         for (variant, fault) in [DiskFault::Io, DiskFault::NoSpace].into_iter().cycle().take(8).enumerate() {
             let rig = Rig::on(SimulatedDisk::new(call), 500);
             let mut promise = Promise::default();
-            if variant < 4 { rig.disk.fail_call(call, fault) } else { rig.disk.fail_from_call(call, fault) }
+            if variant < 4 {
+                rig.disk.fail_call(call, fault)
+            } else {
+                rig.disk.fail_from_call(call, fault)
+            }
             errors += u32::from(story(&rig, &mut promise).is_err());
             fired += u64::from(rig.disk.faults_fired() > 0);
             rig.disk.mend();
             let name = format!("call {call}, {fault:?}, variant {variant}");
-            if variant % 4 < 2 { rig.disk.kill() } else { rig.disk.power_cut(&mut Rng::with_seed(call)) }
+            if variant % 4 < 2 {
+                rig.disk.kill()
+            } else {
+                rig.disk.power_cut(&mut Rng::with_seed(call))
+            }
             let opened = rig.open().unwrap_or_else(|error| panic!("{name}: {error}"));
             promise.hold(&opened.batches, &name);
         }

@@ -177,8 +177,10 @@ fn any_lost_sector_is_noticed() {
 #[expect(clippy::disallowed_methods, reason = "it uses every processor")]
 fn any_flipped_bit_of_64_kib_is_noticed() {
     let (rig, batches, durable) = large_log();
-    let bits: Vec<(Lsn, usize)> =
-        firsts(&rig).iter().flat_map(|&first| (0..rig.contents(first).len() * 8).map(move |bit| (first, bit))).collect();
+    let bits: Vec<(Lsn, usize)> = firsts(&rig)
+        .iter()
+        .flat_map(|&first| (0..rig.contents(first).len() * 8).map(move |bit| (first, bit)))
+        .collect();
     assert!(bits.len() >= 8 * (64 << 10));
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let counts: Vec<(u64, u64)> = std::thread::scope(|scope| {

@@ -79,7 +79,10 @@ impl Rig {
     fn read(&self) -> Result<(ReadReport, Vec<Batch>), LogError> {
         let mut batches = Vec::new();
         let report = read(&self.disk, dir(), &mut collect(&mut batches))?;
-        assert_eq!((report.snapshot_lsn + report.batches, report.last_lsn), (batches.len() as u64, batches.len() as u64));
+        assert_eq!(
+            (report.snapshot_lsn + report.batches, report.last_lsn),
+            (batches.len() as u64, batches.len() as u64)
+        );
         Ok((report, batches))
     }
 

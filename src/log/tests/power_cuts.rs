@@ -250,8 +250,9 @@ fn a_campaign_of_power_cuts() {
     let (cuts, seed) = (number("POWER_CUTS", 200_000), number("POWER_CUT_SEED", 1 << 32));
     let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
     let total: u64 = std::thread::scope(|scope| {
-        let running: Vec<_> =
-            (0..threads).map(|at| scope.spawn(move || stories(seed + (at << 48), cuts.div_ceil(threads)).cuts)).collect();
+        let running: Vec<_> = (0..threads)
+            .map(|at| scope.spawn(move || stories(seed + (at << 48), cuts.div_ceil(threads)).cuts))
+            .collect();
         running.into_iter().map(|thread| thread.join().expect("no story fails")).sum()
     });
     println!("{total} power cuts, 0 batches lost, 0 false refusals");

@@ -14,7 +14,10 @@ fn a_fresh_directory_holds_an_empty_log() {
     let Opened { mut log, recovered, batches } = rig.open().unwrap();
     assert_eq!((recovered.case, recovered.first_lsn, batches.len()), ("fresh", 1, 0));
     assert_eq!(log.sync().unwrap(), 0);
-    assert_eq!(log.status(), LogStatus { last_lsn: 0, durable_lsn: 0, snapshot_lsn: 0, segments: 1, bytes: HEADER_BYTES as u64 });
+    assert_eq!(
+        log.status(),
+        LogStatus { last_lsn: 0, durable_lsn: 0, snapshot_lsn: 0, segments: 1, bytes: HEADER_BYTES as u64 }
+    );
     log.close().unwrap();
     assert_eq!(rig.read().unwrap().0.batches, 0);
     assert_eq!(rig.check().verdict(), Verdict::Clean);

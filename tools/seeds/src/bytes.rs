@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use atrarium::disk::{Disk, SimulatedDisk};
 use atrarium::fact::PostKey;
-use atrarium::log::{Log, Options};
+use atrarium::log::{Log, LogError, Options};
 use atrarium::syntax::{Did, RecordKey, Tid, Time};
 use atrarium::view::PageCursor;
 use data_encoding::BASE64URL_NOPAD;
@@ -84,58 +84,68 @@ pub fn contents(frames: &Frames) -> Seeds {
     seeds.map(|(frame, place)| [&[2], &place.to_be_bytes()[..], &frame[..]].concat()).collect()
 }
 
-/// Logs of one to four segments: flags, then the segments, before each but the last its length.
+/// Logs: flags, then up to three snapshots and one to four segments, before each but the last its length.
 pub fn logs(frames: &Frames, seed: u64) -> Seeds {
     let batches = frames.batches();
     let mut seeds = Seeds::new();
     for nth in 0..24_u64 {
         let mut rng = Rng::with_seed(seed << 8 | nth);
         let disk = SimulatedDisk::new(nth);
-        write_log(&disk, &batches, &mut rng);
-        let dir = Path::new("/data/log");
-        let mut names = disk.list(dir).unwrap_or_default();
-        names.retain(|name| name.ends_with(".seg"));
-        names.sort();
-        let segments: Seeds = names.iter().filter_map(|name| disk.contents(&dir.join(name))).take(4).collect();
-        let (Some(last), Ok(more)) = (segments.last(), u8::try_from(segments.len().saturating_sub(1))) else {
-            continue;
-        };
+        // A log that breaks off half-way is a seed, too.
+        let _ended = write_log(&disk, &batches, &mut rng);
+        let (snapshots, segments) = (files(&disk, ".snap", 3), files(&disk, ".seg", 4));
+        let counts = [segments.len().saturating_sub(1) << 3, snapshots.len() << 5];
         for flags in [0, 1, 3, 5] {
-            let mut bytes = vec![flags | more << 3];
-            for segment in &segments[..segments.len() - 1] {
-                let Ok(length) = u16::try_from(segment.len()) else { continue };
-                bytes.extend(length.to_be_bytes());
-                bytes.extend_from_slice(segment);
+            let mut bytes = vec![flags | counts.map(|count| u8::try_from(count).expect("few")).iter().sum::<u8>()];
+            let files: Vec<&Vec<u8>> = snapshots.iter().chain(&segments).collect();
+            for (at, file) in files.iter().enumerate() {
+                if at + 1 < files.len() {
+                    bytes.extend(u16::try_from(file.len()).unwrap_or(u16::MAX).to_be_bytes());
+                }
+                bytes.extend_from_slice(file);
             }
-            bytes.extend_from_slice(last);
             seeds.push(bytes);
         }
     }
     seeds
 }
 
+/// The last few files of a sort.
+fn files(disk: &SimulatedDisk, extension: &str, most: usize) -> Seeds {
+    let dir = Path::new("/data/log");
+    let mut names = disk.list(dir).unwrap_or_default();
+    names.retain(|name| name.ends_with(extension));
+    names.sort();
+    let last = names.split_off(names.len().saturating_sub(most));
+    last.iter().filter_map(|name| disk.contents(&dir.join(name))).collect()
+}
+
 /// Writes a small log, which a stop, a crash or a cut of the power ends.
-fn write_log(disk: &SimulatedDisk, batches: &[Vec<u8>], rng: &mut Rng) {
-    let options = Options { segment_bytes: rng.u64(300..2000), ..Options::new(Rng::with_seed(rng.u64(..))) };
-    let Ok((mut log, _)) = Log::open(Arc::new(disk.clone()), Path::new("/data"), options, &mut |_| Ok(())) else {
-        return;
-    };
+fn write_log(disk: &SimulatedDisk, batches: &[Vec<u8>], rng: &mut Rng) -> Result<(), LogError> {
+    let options = Options::new(1_786_000_000, Rng::with_seed(rng.u64(..)));
+    let options = Options { segment_bytes: rng.u64(300..2000), ..options };
+    let (mut log, _) = Log::open(Arc::new(disk.clone()), Path::new("/data"), options, &mut |_| Ok(()))?;
     for _ in 0..rng.usize(0..8) {
-        let payload =
-            batches.get(rng.usize(..batches.len().max(1))).map_or(&[][..], |batch| &batch[..batch.len().min(200)]);
-        let written = log.append(1, payload).and_then(|_| if rng.bool() { log.sync().map(drop) } else { Ok(()) });
-        if written.is_err() {
-            return;
+        let payload = rng.choice(batches).map_or(&[][..], |batch| &batch[..batch.len().min(200)]);
+        log.append(1, payload)?;
+        if rng.bool() {
+            let durable = log.sync()?;
+            if rng.u8(..3) == 0 {
+                let mut snapshot = log.begin_snapshot(durable)?;
+                (0..rng.u8(..4)).try_for_each(|section| snapshot.put(section, 1, payload))?;
+                log.finish_snapshot(snapshot.finish()?.run())?;
+            }
         }
     }
     match rng.u8(..3) {
-        0 => drop(log.close()),
+        0 => log.close()?,
         1 => drop(log),
         _ => {
             drop(log);
             disk.power_cut(rng);
         }
     }
+    Ok(())
 }
 
 /// Page cursors as text and as bytes, of one source and of three.
