@@ -190,11 +190,10 @@ fn chain(seed: u64, lives: u64) -> Total {
             snapshot = line[2..].parse().unwrap_or_else(|_| panic!("{}: {said}", story()));
             total.snapshots += 1;
         }
-        let found = verify(home.path(), answered, snapshot, &mut total).unwrap_or_else(|error| {
-            let kept = home.keep();
-            panic!("{}: {error}; the log is kept in {}", story(), kept.display())
-        });
-        total.found += found;
+        match verify(home.path(), answered, snapshot, &mut total) {
+            Ok(found) => total.found += found,
+            Err(error) => panic!("{}: {error}; the log is kept in {}", story(), home.keep().display()),
+        }
     }
     total.answered = answered;
     total.shortened = close(home.path(), answered);
