@@ -131,6 +131,10 @@ pub const IDLE_RULINGS_PER_DID_MAX: usize = 2000;
 /// From this number of DIDs and configs on the fold looks for names that nothing needs any more, each time that there are
 /// twice as many as it then kept.
 pub const NAMES_SWEEP_MIN: usize = 1 << 14;
+/// A chunk of a snapshot is closed at this size, in bytes: the rows of one are checked and read together.
+pub const SNAPSHOT_CHUNK_BYTES: usize = 256 << 10;
+/// Posts that the view is told of at once when it is built from a state: whole chunks of it.
+pub const FILL_POSTS: usize = 16 * CHUNK_ENTRIES;
 /// Days of which a community's posts and joins are counted one by one.
 pub const DAILY_COUNTS_DAYS: i64 = 400;
 /// Numbers of members whose first reaching is dated.

@@ -375,6 +375,19 @@ fn a_sweep_changes_no_feed() {
     }
 }
 
+/// A config that is not taken must leave nothing behind in the community that it names as its parent: it is swept itself,
+/// and the parent would look for it.
+#[test]
+fn a_config_that_was_not_taken_is_no_theme_of_its_parent() {
+    let fold = Fold::with_bounds(Bounds { names_sweep_min: 0, ..BOUNDS });
+    let mut world = World { fold, oracle: Oracle::default() };
+    world.tell([put(OWNER, "self", 0, config_body(config(ID)))]);
+    world.tell((0..8).map(|n| put(SPAM, &rkey(n), MINUTE, config_body(theme_of(ID + 1, &here())))));
+    assert_eq!(world.reached()["configs"], 4);
+    world.tell([Fact::Clock(at(HOUR)), put(OWNER, "self", 2 * HOUR, config_body(Config { name: "new".into(), ..config(ID) }))]);
+    assert_eq!(world.fold.stats().configs, 5);
+}
+
 /// Of somebody a deleted post is all that is known. Were they swept, the next one would get their number.
 #[test]
 fn a_sweep_forgets_nobody_whose_post_was_deleted() {

@@ -77,12 +77,21 @@ impl Reached {
     pub fn count(&mut self, bound: Bound) {
         self.0[bound as usize] += 1;
     }
+
+    pub fn of(&self, bound: Bound) -> u64 {
+        self.0[bound as usize]
+    }
+
+    /// Says how often a bound had been reached when a snapshot was made.
+    pub fn restore(&mut self, bound: Bound, count: u64) {
+        self.0[bound as usize] = count;
+    }
 }
 
 impl super::Fold {
     /// Every bound, with how often something was given up or not taken because of it, since the log began.
     pub fn bounds_reached(&self) -> impl Iterator<Item = (Bound, u64)> + '_ {
-        Bound::ALL.iter().map(|&bound| (bound, self.reached.0[bound as usize]))
+        Bound::ALL.iter().map(|&bound| (bound, self.reached.of(bound)))
     }
 }
 

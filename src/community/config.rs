@@ -33,7 +33,7 @@ pub(super) struct Community {
     pub owner: DidIndex,
     pub key: Key,
     /// All versions of the config, by rev.
-    versions: BTreeMap<Tid, Version<ConfigBody>>,
+    pub versions: BTreeMap<Tid, Version<ConfigBody>>,
     /// The communities of which some version names this one as the parent.
     pub themes: BTreeSet<u32>,
     /// What memberships, acceptances and actions say of an account.
@@ -57,7 +57,7 @@ pub(super) struct ConfigBody {
 }
 
 impl Community {
-    fn new(owner: DidIndex, key: Key) -> Self {
+    pub fn new(owner: DidIndex, key: Key) -> Self {
         Self {
             owner,
             key,
@@ -167,14 +167,14 @@ impl Fold {
         let owner = self.people.find_or_add(&record.did);
         let key = Key::from(&record.rkey);
         let community = self.communities.find_or_add(owner, &key, || Community::new(owner, key.clone()));
-        let body = config.map(|config| self.config_body(community, config));
-        let version = Version::new(record, body);
         if !self.communities[community].is_known() {
             if (self.people[owner].tally.configs as usize) >= self.bounds.configs_per_did {
                 return self.reached.count(Bound::Configs);
             }
             self.people[owner].tally.configs += 1;
         }
+        let body = config.map(|config| self.config_body(community, config));
+        let version = Version::new(record, body);
         if config.is_some() {
             self.communities[community].past.found(version.made());
         }
@@ -261,7 +261,7 @@ impl Fold {
     }
 
     /// By date, then AT-URI.
-    fn compare_claims(&self, (date_a, a): &(Time, u32), (date_b, b): &(Time, u32)) -> Ordering {
+    pub(super) fn compare_claims(&self, (date_a, a): &(Time, u32), (date_b, b): &(Time, u32)) -> Ordering {
         date_a.cmp(date_b).then_with(|| self.community_uri(*a).cmp(&self.community_uri(*b)))
     }
 

@@ -78,10 +78,10 @@ fn as_text<S: Serializer>(time: &Option<Time>, serializer: S) -> Result<S::Ok, S
 /// What is kept of a community beside its members' first joins.
 #[derive(Debug, Default)]
 pub(super) struct Past {
-    founded: Option<Time>,
-    first_post_millis: Option<i64>,
+    pub founded: Option<Time>,
+    pub first_post_millis: Option<i64>,
     /// Posts that have left by age, by day since the epoch.
-    posts: BTreeMap<i64, u32>,
+    pub posts: BTreeMap<i64, u32>,
 }
 
 impl Past {

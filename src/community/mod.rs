@@ -28,8 +28,8 @@
 //! Where to read on: `version` which version counts · `config` claims and configs · `authority` who may moderate ·
 //! `rulings` actions and acceptances · `standing` members · `people` accounts · `posts` posts, eviction ·
 //! `feeds` the rings · `sharing` what communities show of others · `stream` cursors, gaps · `bounds` what is given up where
-//! there is too much, `room` and `sweep` how · `lineage` what outlives retention · `explain`, `summary` questions of
-//! operators · `inquiry` how other threads ask them.
+//! there is too much, `room` and `sweep` how · `lineage` what outlives retention · `show` the whole view at once ·
+//! `snapshot` the whole state as bytes · `explain`, `summary` questions of operators · `inquiry` how other threads ask them.
 #![forbid(unsafe_code)]
 
 mod authority;
@@ -46,6 +46,8 @@ mod posts;
 mod room;
 mod rulings;
 mod sharing;
+mod show;
+mod snapshot;
 mod standing;
 mod stream;
 mod summary;
@@ -55,6 +57,7 @@ mod version;
 pub use bounds::Bounds;
 pub use explain::{Explanation, Rule, Unexplained, Verdict};
 pub use lineage::{Day, Lineage, Milestone};
+pub use snapshot::Restoring;
 pub use summary::{Stats, Summary};
 
 use rustc_hash::FxHashMap;
@@ -78,8 +81,8 @@ pub struct Fold {
     orphans: Orphans,
     counts: summary::Counts,
     /// Memberships and rulings that say nothing any more.
-    dead_memberships: names::Dead,
-    dead_rulings: names::Dead,
+    dead_memberships: names::Dead<names::Key>,
+    dead_rulings: names::Dead<rulings::RulingKey>,
     bounds: Bounds,
     reached: bounds::Reached,
     /// How many names there must be for the next sweep.

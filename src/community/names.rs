@@ -93,6 +93,14 @@ impl<K: Ord + Clone + Default, R> Table<K, R> {
         })
     }
 
+    /// Adds a record of a snapshot, under the next number; `None` where it is known.
+    pub fn restore(&mut self, did: DidIndex, key: K, row: R) -> Option<u32> {
+        let number = u32::try_from(self.rows.len()).ok()?;
+        let before = self.index.insert((did, key), number);
+        self.rows.push(Some(row));
+        before.is_none().then_some(number)
+    }
+
     /// Removes a record, whose number nothing holds any more.
     pub fn remove(&mut self, did: DidIndex, key: &K) {
         if let Some(number) = self.index.remove(&(did, key.clone())) {
@@ -136,23 +144,32 @@ impl<K, R> IndexMut<u32> for Table<K, R> {
     }
 }
 
-/// The records of a table that say nothing any more, by repository and rev, so that the oldest can make room.
-#[derive(Debug, Default)]
-pub(super) struct Dead(BTreeSet<(DidIndex, Tid, u32)>);
+/// The records of a table that say nothing any more, by repository, rev and key, so that the oldest can make room. Never
+/// by number: which one goes must not hang on the order of arrival.
+#[derive(Debug)]
+pub(super) struct Dead<K>(BTreeSet<(DidIndex, Tid, K)>);
 
-impl Dead {
-    pub fn insert(&mut self, did: DidIndex, rev: Tid, number: u32) {
-        self.0.insert((did, rev, number));
+impl<K> Default for Dead<K> {
+    fn default() -> Self {
+        Self(BTreeSet::new())
+    }
+}
+
+impl<K: Ord + Clone + Default> Dead<K> {
+    pub fn insert(&mut self, did: DidIndex, rev: Tid, key: &K) {
+        self.0.insert((did, rev, key.clone()));
     }
 
-    pub fn remove(&mut self, did: DidIndex, rev: Tid, number: u32) {
-        self.0.remove(&(did, rev, number));
+    pub fn remove(&mut self, did: DidIndex, rev: Tid, key: &K) {
+        self.0.remove(&(did, rev, key.clone()));
     }
 
-    /// The number of the one with the least rev in a repository.
-    pub fn oldest(&self, did: DidIndex) -> Option<u32> {
-        let from = (did, Tid::from_u64(0), 0);
-        self.0.range(from..).next().filter(|(of, ..)| *of == did).map(|&(.., number)| number)
+    /// Takes out the one with the least rev in a repository.
+    pub fn pop_oldest(&mut self, did: DidIndex) -> Option<K> {
+        let from = (did, Tid::from_u64(0), K::default());
+        let oldest = self.0.range(from..).next().filter(|(of, ..)| *of == did)?.clone();
+        self.0.remove(&oldest);
+        Some(oldest.2)
     }
 }
 

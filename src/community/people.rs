@@ -98,6 +98,19 @@ impl People {
         number
     }
 
+    /// Adds somebody of a snapshot; `None` where they are known.
+    pub fn restore(&mut self, person: Person) -> Option<()> {
+        let number = DidIndex(u32::try_from(self.rows.len()).ok()?);
+        let before = self.numbers.insert(person.did.clone(), number);
+        self.rows.push(Some(person));
+        before.is_none().then_some(())
+    }
+
+    /// All of them, in order of their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (DidIndex, &Person)> {
+        (0..).map(DidIndex).zip(&self.rows).filter_map(|(number, row)| Some((number, row.as_ref()?)))
+    }
+
     pub fn len(&self) -> usize {
         self.numbers.len()
     }

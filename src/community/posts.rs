@@ -49,11 +49,11 @@ pub(super) struct PostRow {
 /// What a version of a post says.
 #[derive(Clone, Debug)]
 pub(super) struct PostBody {
-    created: Option<Time>,
+    pub created: Option<Time>,
     /// One for each hashtag, sorted by id.
     pub places: Box<[Place]>,
     /// The hashtags once more, where there are several, for all rings to share.
-    many: Option<Arc<[CommunityId]>>,
+    pub many: Option<Arc<[CommunityId]>>,
 }
 
 /// By what the post says; where its places are is no part of that.
@@ -64,7 +64,7 @@ impl PartialEq for PostBody {
 }
 
 impl PostBody {
-    fn new(post: &Post) -> Self {
+    pub fn new(post: &Post) -> Self {
         let mut tags = post.tags.clone();
         tags.sort_unstable();
         tags.dedup();
@@ -138,6 +138,36 @@ impl Posts {
 
     pub fn iter(&self) -> impl Iterator<Item = (u32, &PostRow)> {
         (0..).zip(&self.rows).filter_map(|(number, row)| Some((number, row.as_ref()?)))
+    }
+
+    /// How many numbers were ever used: all are less.
+    pub fn numbers(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Adds a post of a snapshot; `None` where it is known. Whether it is held, and where, is said later
+    /// ([`Posts::derive_held`]).
+    pub fn restore(&mut self, row: PostRow) -> Option<()> {
+        let number = u32::try_from(self.rows.len()).ok()?;
+        let before = self.index.insert((row.author, row.key.clone()), number);
+        self.rows.push(Some(row));
+        before.is_none().then_some(())
+    }
+
+    /// How many there are after a snapshot was read: numbers have no holes then.
+    pub fn restored(&self) -> u32 {
+        u32::try_from(self.rows.len()).expect("invariant: each got a number")
+    }
+
+    /// Says of a restored post whether it is held, and places it among those that the clock looks at.
+    pub fn derive_held(&mut self, number: u32, held: bool) {
+        self.set_held(number, held);
+        self.due.insert((self[number].due_millis(), number));
+    }
+
+    /// All posts by the moment at which the clock looks at them: that of a held one is its time.
+    pub fn due(&self) -> impl Iterator<Item = (i64, u32)> {
+        self.due.iter().copied()
     }
 
     /// How many are kept for their rev alone.

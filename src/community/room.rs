@@ -14,8 +14,9 @@ use rustc_hash::FxHashMap;
 use super::Fold;
 use super::bounds::{level, with_room};
 use super::feeds::Author;
-use super::names::DidIndex;
+use super::names::{DidIndex, Key};
 use crate::fact::{Change, CommunityId};
+use crate::syntax::Tid;
 use crate::telemetry::Bound;
 
 /// Places of posts, by author.
@@ -119,14 +120,14 @@ impl Fold {
     }
 
     fn thin_tombstones(&mut self) {
-        let mut of_authors: FxHashMap<DidIndex, Vec<(crate::syntax::Tid, u32)>> = FxHashMap::default();
+        let mut of_authors: FxHashMap<DidIndex, Vec<(Tid, Key, u32)>> = FxHashMap::default();
         for (number, row) in self.posts.iter().filter(|(_, row)| !row.is_held) {
-            of_authors.entry(row.author).or_default().push((row.version.rev, number));
+            of_authors.entry(row.author).or_default().push((row.version.rev, row.key.clone(), number));
         }
         let most = level(of_authors.values().map(Vec::len), with_room(self.bounds.tombstones));
         for mut tombstones in of_authors.into_values().filter(|tombstones| tombstones.len() > most) {
             tombstones.sort_unstable();
-            for &(_, number) in &tombstones[..tombstones.len() - most] {
+            for &(.., number) in &tombstones[..tombstones.len() - most] {
                 self.reached.count(Bound::Tombstones);
                 self.posts.forget_placeless(number);
             }

@@ -40,8 +40,8 @@ pub(super) struct Ruling {
     pub key: RulingKey,
     pub version: Version<RulingBody>,
     /// The docket that it is filed in.
-    filed: Option<(u32, Subject)>,
-    has_effect: bool,
+    pub filed: Option<(u32, Subject)>,
+    pub has_effect: bool,
 }
 
 /// What a version of a ruling says.
@@ -51,7 +51,7 @@ pub(super) struct RulingBody {
     pub place: Result<(u32, Subject), Box<Body>>,
     /// Hides, blocks or accepts; or else takes that back.
     pub affirms: bool,
-    created: Time,
+    pub created: Time,
     pub reason: Option<Box<str>>,
 }
 
@@ -179,11 +179,8 @@ impl Fold {
     }
 
     fn forget_oldest_dead(&mut self, author: DidIndex) -> bool {
-        let Some(oldest) = self.dead_rulings.oldest(author) else { return false };
-        let row = &self.rulings[oldest];
-        self.dead_rulings.remove(author, row.version.rev, oldest);
-        let key = row.key.clone();
-        self.rulings.remove(author, &key);
+        let Some(oldest) = self.dead_rulings.pop_oldest(author) else { return false };
+        self.rulings.remove(author, &oldest);
         self.people[author].tally.idle_rulings -= 1;
         true
     }
@@ -205,7 +202,7 @@ impl Fold {
             self.unfile(number, *community, subject);
         }
         let ruling = &mut self.rulings[number];
-        self.dead_rulings.remove(ruling.author, ruling.version.rev, number);
+        self.dead_rulings.remove(ruling.author, ruling.version.rev, &ruling.key);
         if let Some(version) = news {
             ruling.version = version;
         }
@@ -213,7 +210,7 @@ impl Fold {
         let after = ruling.version.live(deleted_at).and_then(|body| body.place.clone().ok());
         match &after {
             Some((community, subject)) => self.file(number, *community, subject),
-            None => self.dead_rulings.insert(ruling.author, ruling.version.rev, number),
+            None => self.dead_rulings.insert(ruling.author, ruling.version.rev, &ruling.key),
         }
         self.rulings[number].filed.clone_from(&after);
         if let Some((community, subject)) = before.as_ref().filter(|_| before != after) {

@@ -45,7 +45,7 @@ impl Fold {
         self.posts.set_shared(post, visible);
     }
 
-    fn is_visible_somewhere(&self, row: &PostRow) -> bool {
+    pub(super) fn is_visible_somewhere(&self, row: &PostRow) -> bool {
         let body = row.version.body.as_ref().filter(|_| row.is_held);
         body.is_some_and(|body| body.places.iter().any(|place| self.is_visible_at(row, place)))
     }
@@ -59,16 +59,12 @@ impl Fold {
     /// Tells the view whether a community keeps a subject out of what it takes from others.
     pub(super) fn sync_excluded(&mut self, community: u32, subject: &Subject, out: &mut Vec<Change>) {
         let row = &self.communities[community];
-        let Some(id) = row.open else { return };
-        let (what, excluded) = match subject {
-            Subject::Post(did, key) => {
-                let post = (*did, key.clone());
-                let what = Excluded::Post { did: self.people[*did].did.clone(), rkey: key.to_record_key() };
-                (what, row.hides(&post))
-            }
+        let (Some(id), Some(what)) = (row.open, self.excluded_of(subject)) else { return };
+        let excluded = match subject {
+            Subject::Post(did, key) => row.hides(&(*did, key.clone())),
             Subject::Block(did) => {
                 let blocks = row.standings.get(did).is_some_and(|standing| standing.blocks.affirms());
-                (Excluded::Account(self.people[*did].did.clone()), blocks && *did != row.owner)
+                blocks && *did != row.owner
             }
             Subject::Acceptance(_) => return,
         };
@@ -76,6 +72,17 @@ impl Fold {
         let news = if excluded { told.insert(subject.clone()) } else { told.remove(subject) };
         if news {
             out.push(Change::Exclude { id, what, excluded });
+        }
+    }
+
+    /// A subject as the view is told of it; `None` where it keeps nothing out.
+    pub(super) fn excluded_of(&self, subject: &Subject) -> Option<Excluded> {
+        match subject {
+            Subject::Post(did, key) => {
+                Some(Excluded::Post { did: self.people[*did].did.clone(), rkey: key.to_record_key() })
+            }
+            Subject::Block(did) => Some(Excluded::Account(self.people[*did].did.clone())),
+            Subject::Acceptance(_) => None,
         }
     }
 

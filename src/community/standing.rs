@@ -42,7 +42,7 @@ pub(super) struct MembershipRow {
     pub key: Key,
     pub version: Version<MembershipBody>,
     /// The community in which it is listed.
-    listed: Option<u32>,
+    pub listed: Option<u32>,
 }
 
 /// What a version of a membership says.
@@ -51,7 +51,7 @@ pub(super) struct MembershipBody {
     /// The number of the community, or the URI where it is no config's and means nothing.
     pub community: Result<u32, Box<RecordUri>>,
     pub active: bool,
-    joined: Time,
+    pub joined: Time,
 }
 
 impl Fold {
@@ -106,11 +106,8 @@ impl Fold {
             return true;
         }
         self.reached.count(Bound::Memberships);
-        let Some(oldest) = self.dead_memberships.oldest(member) else { return false };
-        let row = &self.memberships[oldest];
-        self.dead_memberships.remove(member, row.version.rev, oldest);
-        let key = row.key.clone();
-        self.memberships.remove(member, &key);
+        let Some(oldest) = self.dead_memberships.pop_oldest(member) else { return false };
+        self.memberships.remove(member, &oldest);
         self.people[member].tally.memberships -= 1;
         true
     }
@@ -144,7 +141,7 @@ impl Fold {
     ) {
         let row = &mut self.memberships[number];
         let (member, before) = (row.member, row.listed);
-        self.dead_memberships.remove(member, row.version.rev, number);
+        self.dead_memberships.remove(member, row.version.rev, &row.key);
         if let Some(version) = news {
             row.version = version;
         }
@@ -152,7 +149,7 @@ impl Fold {
         let after = live.filter(|body| body.active).and_then(|body| body.community.as_ref().ok().copied());
         row.listed = after;
         if after.is_none() {
-            self.dead_memberships.insert(member, row.version.rev, number);
+            self.dead_memberships.insert(member, row.version.rev, &row.key);
         }
         if before == after {
             return;

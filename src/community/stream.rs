@@ -12,10 +12,10 @@ use crate::syntax::Time;
 /// What is known of the stream itself.
 #[derive(Debug, Default)]
 pub(super) struct Stream {
-    cursors: BTreeMap<(Host, Dialect), Cursor>,
-    gaps: VecDeque<Gap>,
-    gaps_seen: u64,
-    latest_witnessed: Option<Time>,
+    pub cursors: BTreeMap<(Host, Dialect), Cursor>,
+    pub gaps: VecDeque<Gap>,
+    pub gaps_seen: u64,
+    pub latest_witnessed: Option<Time>,
     /// The greatest clock fact.
     pub clock: Option<Time>,
 }

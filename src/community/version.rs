@@ -16,9 +16,12 @@ use crate::syntax::{Cid, Tid, Time};
 /// It decides between two contents of one rev, which honest repositories never have. Beyond the prefix that all CIDs
 /// share it holds 45 bits; where they are equal, the content itself decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct CidPrefix([u8; 16]);
+pub(super) struct CidPrefix(pub(super) [u8; 16]);
 
 impl CidPrefix {
+    /// That of no CID.
+    pub const NONE: Self = Self([0; 16]);
+
     fn new(cid: Option<&Cid>) -> Self {
         let mut prefix = [0; 16];
         let text = cid.map_or("", Cid::as_str).as_bytes();
@@ -35,7 +38,7 @@ pub(super) struct Version<B> {
     pub rev: Tid,
     /// Stream time: the least of all deliveries of this rev.
     pub witnessed: Time,
-    cid: CidPrefix,
+    pub cid: CidPrefix,
     /// What the record says; `None` where it was deleted.
     pub body: Option<B>,
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::FeedMix;
-use crate::syntax::{Did, RecordKey, RecordUri, SyntaxError, compare_repositories};
+use crate::syntax::{Did, RecordKey, RecordUri, SyntaxError, Tid, compare_repositories};
 
 /// A community's id: the number behind the 8 hex digits of its hashtag, which are also the rkey of its feed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -150,6 +150,41 @@ impl PartialOrd for PostKey {
     }
 }
 
+/// A record key in 16 bytes: nearly all are TIDs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ShortKey {
+    /// By its number.
+    Tid(Tid),
+    /// Whatever is no TID.
+    Text(RecordKey),
+}
+
+/// One post of a [`Change::Fill`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilledPost {
+    /// Time of the post in milliseconds since the epoch.
+    pub time_millis: i64,
+    /// Index into the authors of the same change.
+    pub author: u32,
+    /// Whether a moderator has hidden it.
+    pub hidden: bool,
+    /// The record key.
+    pub rkey: ShortKey,
+    /// The hashtags it carries.
+    pub tags: Tags,
+}
+
+impl FilledPost {
+    /// The post as feeds order it; `authors` are those of the same change.
+    pub fn key(&self, authors: &[Did]) -> PostKey {
+        let rkey = match &self.rkey {
+            ShortKey::Tid(tid) => RecordKey::from(*tid),
+            ShortKey::Text(text) => text.clone(),
+        };
+        PostKey { time_millis: self.time_millis, did: authors[self.author as usize].clone(), rkey }
+    }
+}
+
 /// One difference to what readers see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -232,6 +267,17 @@ pub enum Change {
         what: Excluded,
         /// Kept out or not.
         excluded: bool,
+    },
+    /// Many posts at once, each as [`Change::Insert`] or (where `id` is absent) [`Change::Share`] would tell it: how a view is
+    /// built from a state. They are in order, and come after all that the ring has; so the view need not look for their
+    /// places.
+    Fill {
+        /// Into which community; absent: what others may show.
+        id: Option<CommunityId>,
+        /// Their authors, each once.
+        authors: Vec<Did>,
+        /// The posts, oldest first.
+        posts: Vec<FilledPost>,
     },
     /// Posts before this moment (milliseconds since the epoch) will never be read again, in any community. The fold
     /// forgets them without a [`Change::Remove`] or [`Change::Unshare`] for each.

@@ -17,7 +17,7 @@ mod change;
 mod record;
 
 pub use batch::{Batch, BatchError};
-pub use change::{Change, CommunityId, CommunityInfo, Excluded, PostKey, Tags};
+pub use change::{Change, CommunityId, CommunityInfo, Excluded, FilledPost, PostKey, ShortKey, Tags};
 pub use record::{
     Acceptance, AccessType, Action, Body, Collection, Config, FeedMix, Membership, Post, Record, Rev, Stage, Target,
     Verb,
@@ -147,6 +147,10 @@ pub enum GapReason {
 }
 
 impl GapReason {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::CursorTooOld, Self::CursorClamped, Self::Sync, Self::Desynchronized, Self::Unreadable];
+
     /// The name used in `/status`, metrics and dumps.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -21,7 +21,7 @@ mod seen;
 mod table;
 mod tags;
 
-pub use orphans::Orphans;
+pub use orphans::{Orphans, Queued};
 pub use prefilter::{Possible, prefilter};
 pub use seen::Seen;
 pub use tags::Tags;

@@ -30,6 +30,17 @@ pub struct Remembered {
     pub given_up: u64,
 }
 
+/// One place in the queue of orphans, for a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queued {
+    /// Of which post.
+    pub fingerprint: Fingerprint,
+    /// The stream time under which it stands there.
+    pub queued: Time,
+    /// The orphan; `None` where the place is stale.
+    pub orphan: Option<Orphan>,
+}
+
 #[derive(Debug)]
 struct Entry {
     orphan: Orphan,
@@ -96,6 +107,37 @@ impl Orphans {
             Some((fingerprint, entry.orphan))
         };
         self.queue.iter().filter_map(current)
+    }
+
+    /// The whole queue, stale places too: with [`Orphans::latest`] all there is.
+    pub fn queue(&self) -> impl Iterator<Item = Queued> + '_ {
+        self.queue.iter().map(|&(fingerprint, queued)| {
+            let entry = self.entries.get(&fingerprint).filter(|entry| entry.queued == queued);
+            Queued { fingerprint, queued, orphan: entry.map(|entry| entry.orphan) }
+        })
+    }
+
+    /// How long the queue is.
+    pub fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// The latest stream time of any orphan that was ever told.
+    pub fn latest(&self) -> Time {
+        self.latest
+    }
+
+    /// Puts a place of a snapshot behind the others of the queue.
+    pub fn restore(&mut self, Queued { fingerprint, queued, orphan }: Queued) {
+        self.queue.push_back((fingerprint, queued));
+        if let Some(orphan) = orphan {
+            self.entries.insert(fingerprint, Entry { orphan, queued });
+        }
+    }
+
+    /// Says what [`Orphans::latest`] was.
+    pub fn restore_latest(&mut self, latest: Time) {
+        self.latest = latest;
     }
 
     /// The orphan of a post whose create has come. It is remembered no longer.

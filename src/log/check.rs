@@ -11,7 +11,7 @@ use super::recovery::{Action, Found, Marked, Place, decide};
 use super::segment::Segment;
 use super::snapshot::{self, Snapshot, Unusable};
 use super::walk::{End, Judgement, Walk, deliver};
-use super::{Each, Entry, FIRST_LSN, Item, LogError, Lsn, log_dir};
+use super::{Each, Entry, FIRST_LSN, Hole, Item, LogError, Lsn, log_dir};
 use crate::disk::Disk;
 
 /// What a check has found.
@@ -29,6 +29,8 @@ pub struct CheckReport {
     pub last_lsn: Lsn,
     /// LSN of the last batch that a mark or a successor vouches for.
     pub durable_lsn: Lsn,
+    /// What an earlier salvage has given up. That is no fault: it is known.
+    pub holes: Vec<Hole>,
     /// How many whole snapshots there are.
     pub snapshots: u64,
     /// The last LSN that the newest of them holds; 0 where there is none.
@@ -57,7 +59,7 @@ pub struct Fault {
 pub enum FaultKind {
     /// An append that a crash has interrupted. Nothing durable is lost; opening the log for writing repairs it.
     TornTail,
-    /// Damage: opening refuses.
+    /// Damage: opening refuses; of a snapshot, it takes the one before.
     Corrupt,
 }
 
@@ -102,7 +104,7 @@ pub fn check(
     let of_snapshots = check.snapshots(&snapshots, &segments);
     let each: Each<'_> = &mut |item| match item {
         Item::Entry(entry) => each(entry),
-        Item::Chunk(_) => Ok(()),
+        Item::Chunk(_) | Item::Hole(_) => Ok(()),
     };
     let (mut at, mut listed_again) = (0, false);
     while let Some(segment) = segments.get(at) {
@@ -240,7 +242,14 @@ impl CheckReport {
                 self.first_lsn = record.lsn;
             }
             self.batches += 1;
-            self.last_lsn = record.lsn;
+        }
+        match record.kind {
+            Kind::Batch => self.last_lsn = record.lsn,
+            Kind::Hole => {
+                self.last_lsn = record.lsn;
+                self.holes.push(Hole { first: record.durable + 1, last: record.lsn });
+            }
+            Kind::Mark | Kind::Stop => {}
         }
     }
 

@@ -11,11 +11,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::record::Kind;
 use super::recovery::{Action, Place};
 use super::segment::{self, Segment};
 use super::start::{self, Start};
 use super::walk::{End, Walk, deliver, survey};
-use super::{Each, Entry, Item, LogError, Lsn, lock_path, log_dir};
+use super::{Each, Entry, Hole, Item, LogError, Lsn, lock_path, log_dir};
 use crate::disk::Disk;
 
 /// What a reading has found.
@@ -85,7 +86,7 @@ pub fn read_batches(
     let segments = start.covered.iter().chain(&start.segments).cloned().collect();
     Reading::new(disk, dir, &start, 0).run(segments, &mut |item| match item {
         Item::Entry(entry) => each(entry),
-        Item::Chunk(_) => Ok(()),
+        Item::Chunk(_) | Item::Hole(_) => Ok(()),
     })
 }
 
@@ -118,9 +119,13 @@ impl<'a> Reading<'a> {
         while let Some(segment) = segments.get(at) {
             let is_last = at + 1 == segments.len();
             let (place, expected, base) = (place(is_last), self.report.last_lsn + 1, self.base);
+            let batches = &mut self.report.batches;
             let (walk, judgement) = survey(self.disk, segment, place, expected, &mut |item| match item {
-                Item::Entry(entry) if is_last || entry.lsn <= base => Ok(()),
-                item => each(item),
+                Item::Entry(Entry { lsn, .. }) | Item::Hole(Hole { last: lsn, .. }) if is_last || lsn <= base => Ok(()),
+                item => {
+                    *batches += u64::from(matches!(item, Item::Entry(_)));
+                    each(item)
+                }
             })?;
             if walk.is_none() && !listed_again {
                 // A directory that is written to may be listed with a hole, and a segment may have been set aside since.
@@ -157,13 +162,20 @@ impl<'a> Reading<'a> {
         // What a snapshot holds was durable before, also where there was no room for the mark.
         let limit = if busy { walk.durable.max(self.start.base()) } else { walk.next - 1 };
         self.add(&walk, limit, end);
+        let report = &mut self.report;
         if !busy && action != Action::Append && action != Action::Copy {
-            self.report.tail = Some(tail(&walk.path, end));
+            report.tail = Some(tail(&walk.path, end));
         }
         walk.rewind();
         let (path, handed_out) = (walk.path.clone(), self.base + 1..=limit);
         walk.judge(Place::Last, &mut |record| {
-            if handed_out.contains(&record.lsn) { deliver(&path, record, each) } else { Ok(()) }
+            let is_batch = u64::from(record.kind == Kind::Batch);
+            if handed_out.contains(&record.lsn) {
+                report.batches += is_batch;
+                return deliver(&path, record, each);
+            }
+            report.held_back += if record.lsn > limit { is_batch } else { 0 };
+            Ok(())
         })?;
         if walk.next <= limit {
             return Err(LogError::read(&path, walk.at, io::Error::other("two readings differ")));
@@ -171,12 +183,8 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// Adds a segment of which the batches up to `limit` are handed out.
+    /// Adds a segment that is handed out up to `limit`.
     fn add(&mut self, walk: &Walk, limit: Lsn, end: &End) {
-        let held_back = walk.next - 1 - limit;
-        let passed_over = (self.base + 1).saturating_sub(walk.next - walk.batches).min(walk.batches);
-        self.report.batches += (walk.batches - held_back).saturating_sub(passed_over);
-        self.report.held_back += held_back;
         self.report.last_lsn = limit;
         self.report.durable_lsn = walk.durable;
         self.report.segments += 1;
@@ -184,7 +192,8 @@ impl<'a> Reading<'a> {
     }
 }
 
-fn place(is_last: bool) -> Place {
+/// Where a segment stands.
+pub(super) fn place(is_last: bool) -> Place {
     if is_last { Place::Last } else { Place::Sealed }
 }
 

@@ -14,6 +14,7 @@
 //! its `lsn` repeats that of the last batch before it, its `durable lsn` names the last batch that was written before
 //! the sync began that has made it durable. So LSNs count batches and nothing else: they are the same on every node,
 //! whatever its disk went through, a lost mark leaves no hole, and a mark must agree with the batch before it.
+//! A **hole** is written by salvage alone: its `lsn` is the last batch that is lost, its `durable lsn` the one before the first.
 //! **Chunks** and **ends** stand in snapshots alone (`snapshot`).
 //! A **stop** is a mark that was itself synced: a writer ended there on purpose, or a repair did.
 
@@ -31,6 +32,7 @@ pub(super) enum Kind {
     Batch = 1,
     Mark = 2,
     Stop = 3,
+    Hole = 6,
 }
 
 /// What a record's number says it is, in segments and in snapshots.
@@ -73,6 +75,11 @@ impl Head {
         Self { len: 0, lsn: last, durable, salt, kind: kind as u8, version: 0, reserved: 0 }
     }
 
+    /// The head of a hole from `first` to `last`.
+    pub fn hole(salt: u32, first: Lsn, last: Lsn) -> Self {
+        Self { len: 0, lsn: last, durable: first - 1, salt, kind: Kind::Hole as u8, version: 0, reserved: 0 }
+    }
+
     /// The head of a snapshot's chunk of that number.
     pub fn chunk(salt: u32, number: u64, snapshot: Lsn, section: u8, version: u8) -> Self {
         Self { len: 0, lsn: number, durable: snapshot, salt, kind: CHUNK, version, reserved: u16::from(section) }
@@ -110,6 +117,7 @@ impl Head {
             (1, _, 0) => Some(Kind::Batch),
             (2, 0, 0) => Some(Kind::Mark),
             (3, 0, 0) => Some(Kind::Stop),
+            (6, 0, 0) => Some(Kind::Hole),
             _ => None,
         }
     }

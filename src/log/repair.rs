@@ -18,7 +18,7 @@ use super::segment::{self, HEADER_BYTES, Header, Magic, Segment};
 use super::snapshot::{Snapshot, Unusable};
 use super::start;
 use super::walk::{End, Walk, survey};
-use super::{Each, Item, LogError, Lsn, Options};
+use super::{Each, Entry, Hole, Item, LogError, Lsn, Options};
 use crate::disk::{Disk, DiskFile, Mode};
 
 /// What opening has found and done.
@@ -102,9 +102,9 @@ pub(super) fn open(disk: &dyn Disk, log_dir: &Path, options: &mut Options, each:
         sealed_bytes += segment.size(disk)?;
     }
     let mut after_base = |item: Item<'_>| match item {
-        Item::Entry(entry) if entry.lsn <= base => Ok(()),
+        Item::Entry(Entry { lsn, .. }) | Item::Hole(Hole { last: lsn, .. }) if lsn <= base => Ok(()),
         item => {
-            batches += 1;
+            batches += u64::from(matches!(item, Item::Entry(_)));
             each(item)
         }
     };
@@ -273,10 +273,11 @@ fn put_all(copy: &mut Copy, segment: &Segment, walk: &mut Walk, end: &End, heade
     copy.put(&header.encode(Magic::Segment))?;
     walk.rewind();
     walk.judge(Place::Last, &mut |record| {
-        if record.kind != Kind::Batch {
-            return Ok(());
-        }
-        let head = Head::batch(header.salt, record.lsn, record.durable, record.version);
+        let head = match record.kind {
+            Kind::Batch => Head::batch(header.salt, record.lsn, record.durable, record.version),
+            Kind::Hole => Head::hole(header.salt, record.durable + 1, record.lsn),
+            Kind::Mark | Kind::Stop => return Ok(()),
+        };
         copy.put_with(|out| head.encode(record.payload, out))
     })?;
     if (walk.at, walk.next) != (end.offset, end.lsn) {

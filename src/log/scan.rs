@@ -130,6 +130,17 @@ impl Scan {
         }
     }
 
+    /// The salt of the first whole record of whatever segment, from `from` on: where the header that tells it is damaged.
+    pub fn find_salt(&mut self, mut from: u64) -> io::Result<Option<u32>> {
+        loop {
+            let Ok(head) = self.bytes(from, HEAD_BYTES)?.try_into().map(Head::read) else { return Ok(None) };
+            if self.whole(from, head.salt)?.is_some() {
+                return Ok(Some(head.salt));
+            }
+            from += ALIGN_BYTES as u64;
+        }
+    }
+
     /// Whether nothing but zeros follows.
     pub fn only_zeros(&mut self, mut at: u64) -> io::Result<bool> {
         loop {

@@ -75,6 +75,11 @@ impl Segment {
         self.path.with_extension(REPAIR_EXTENSION)
     }
 
+    /// Where the segment is kept as salvage has found it.
+    pub fn damaged_path(&self) -> PathBuf {
+        self.path.with_extension("seg.damaged")
+    }
+
     /// Where the tail is kept that was cut off at `offset`.
     pub fn torn_path(&self, offset: u64) -> PathBuf {
         self.path.with_extension(format!("seg.{offset}.torn"))

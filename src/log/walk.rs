@@ -7,7 +7,7 @@ use super::record::{ALIGN_BYTES, Kind, Record};
 use super::recovery::{Action, Case, Found, Marked, Place, decide};
 use super::scan::{Parsed, Scan, Sighting};
 use super::segment::{HEADER_BYTES, Header, HeaderError, Magic, Segment};
-use super::{Each, Entry, Item, LogError, Lsn};
+use super::{Each, Entry, Hole, Item, LogError, Lsn};
 use crate::disk::{Disk, Mode};
 use crate::limits::LOG_READ_BYTES;
 
@@ -61,6 +61,18 @@ impl End {
     }
 }
 
+impl End {
+    /// The errors that no damage is: the disk cannot be read, or a later program has written this.
+    pub fn refuse_unreadable(self, path: &Path) -> Result<(), LogError> {
+        let (offset, lsn, what) = (self.offset, self.lsn, self.what());
+        match (self.found, self.detail) {
+            (_, Detail::Io(error)) => Err(LogError::read(path, offset, error)),
+            (Found::Unknown, _) => Err(LogError::Version { file: path.to_owned(), offset, lsn, what }),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Judgement {
     /// What is to be done, and where; an error where the table refuses.
     pub fn accept(self, path: &Path) -> Result<(Action, End), LogError> {
@@ -97,7 +109,7 @@ pub(super) fn survey(
 #[derive(Debug)]
 pub(super) struct Walk {
     pub path: PathBuf,
-    scan: Scan,
+    pub scan: Scan,
     pub salt: u32,
     /// When the segment was created, in seconds since the epoch; 0 where that is not known.
     pub created: u32,
@@ -133,20 +145,33 @@ impl Walk {
             }
             done => done,
         }?;
-        Ok(Self {
+        Ok(Self::new(segment, scan, header))
+    }
+
+    /// For salvage: a walk through a segment whose header is damaged, by the salt of its first whole record; `None` where there
+    /// is none.
+    pub fn without_header(disk: &dyn Disk, segment: &Segment) -> Result<Option<Self>, LogError> {
+        let failed = |error| LogError::read(&segment.path, 0, error);
+        let mut scan = Scan::new(disk.open(&segment.path, Mode::Read).map_err(failed)?);
+        let salt = scan.find_salt(HEADER_BYTES as u64).map_err(failed)?;
+        Ok(salt.map(|salt| Self::new(segment, scan, Header { first: segment.first, salt, created: 0 })))
+    }
+
+    fn new(segment: &Segment, scan: Scan, header: Header) -> Self {
+        Self {
             path: segment.path.clone(),
             scan,
             salt: header.salt,
             created: header.created,
-            first: expected,
+            first: header.first,
             at: HEADER_BYTES as u64,
-            next: expected,
+            next: header.first,
             // What is before this segment was durable before it was created.
-            durable: expected - 1,
+            durable: header.first - 1,
             marked: false,
             batches_end: HEADER_BYTES as u64,
             batches: 0,
-        })
+        }
     }
 
     /// Back to the first record.
@@ -204,12 +229,12 @@ impl Walk {
             visit(&record).map_err(Halt::Visit)?;
             self.at += record.size;
             self.durable = self.durable.max(record.durable);
-            if record.kind == Kind::Batch {
+            if matches!(record.kind, Kind::Batch | Kind::Hole) {
                 self.next = record.lsn + 1;
-                self.batches += 1;
+                self.batches += u64::from(record.kind == Kind::Batch);
                 self.batches_end = self.at;
             }
-            self.marked = record.kind != Kind::Batch && record.durable == record.lsn;
+            self.marked = matches!(record.kind, Kind::Mark | Kind::Stop) && record.durable == record.lsn;
         }
     }
 
@@ -229,12 +254,16 @@ impl Walk {
     /// After damage: goes to the next record at or after `from` that can be one, and says which LSN is due there.
     pub fn resume(&mut self, from: u64) -> io::Result<Option<Lsn>> {
         let possible = |sighting: &Sighting| match sighting.kind {
-            Kind::Batch => sighting.durable < sighting.lsn && sighting.lsn > 0,
+            Kind::Batch | Kind::Hole => sighting.durable < sighting.lsn && sighting.lsn > 0,
             Kind::Mark | Kind::Stop => sighting.durable <= sighting.lsn,
         };
         let Some(sighting) = self.scan.find(from, self.salt, possible)? else { return Ok(None) };
         self.at = sighting.offset;
-        self.next = if sighting.kind == Kind::Batch { sighting.lsn } else { sighting.lsn.saturating_add(1) };
+        self.next = match sighting.kind {
+            Kind::Batch => sighting.lsn,
+            Kind::Hole => sighting.durable + 1,
+            Kind::Mark | Kind::Stop => sighting.lsn.saturating_add(1),
+        };
         Ok(Some(self.next))
     }
 
@@ -273,6 +302,9 @@ fn misfit(record: &Record<'_>, next: Lsn) -> Option<String> {
     match record.kind {
         Kind::Batch if lsn != next => Some(format!("LSN {next} was expected, {lsn} was found")),
         Kind::Batch if durable >= lsn => Some(format!("the batch calls LSN {durable} durable before it was written")),
+        Kind::Hole if durable != next - 1 || lsn < next => {
+            Some(format!("LSN {next} was expected, a hole from {} to {lsn} was found", durable.saturating_add(1)))
+        }
         Kind::Mark | Kind::Stop if lsn != next - 1 => Some(format!("a mark after LSN {lsn} follows LSN {}", next - 1)),
         Kind::Mark | Kind::Stop if durable > lsn => Some(format!("the mark names LSN {durable}, the last is {lsn}")),
         _ => None,
@@ -297,16 +329,13 @@ fn read_header(scan: &mut Scan, expected: Lsn) -> Result<Header, End> {
     }
 }
 
-/// Hands a batch to whoever reads the log.
+/// Hands a batch, or the place where some are lost, to whoever reads the log.
 pub(super) fn deliver(path: &Path, record: &Record<'_>, each: Each<'_>) -> Result<(), LogError> {
-    if record.kind != Kind::Batch {
-        return Ok(());
-    }
-    let entry = Entry { lsn: record.lsn, version: record.version, payload: record.payload };
-    each(Item::Entry(entry)).map_err(|what| LogError::Entry {
-        file: path.to_owned(),
-        offset: record.offset,
-        lsn: record.lsn,
-        what,
-    })
+    let (lsn, offset) = (record.lsn, record.offset);
+    let item = match record.kind {
+        Kind::Batch => Item::Entry(Entry { lsn, version: record.version, payload: record.payload }),
+        Kind::Hole => Item::Hole(Hole { first: record.durable + 1, last: lsn }),
+        Kind::Mark | Kind::Stop => return Ok(()),
+    };
+    each(item).map_err(|what| LogError::Entry { file: path.to_owned(), offset, lsn, what })
 }

@@ -21,8 +21,8 @@ use super::record::{self, Head, Kind};
 use super::repair::{self, Growing, Opened, Recovered, new_salt};
 use super::segment::{self, HEADER_BYTES, Header, Segment};
 use super::snapshot::{SnapshotDone, SnapshotWriter, Taken};
-use super::{Item, LogError, Lsn, lock_path, log_dir};
-use crate::disk::{Disk, FileSync, Lock, LockError};
+use super::{Item, LogError, Lsn, lock, log_dir};
+use crate::disk::{Disk, FileSync, Lock};
 use crate::limits::{LOG_RECORD_BYTES_MAX, SEGMENT_AGE_SECONDS, SEGMENT_BYTES};
 
 /// How a log is written.
@@ -99,10 +99,7 @@ impl Log {
     ) -> Result<(Self, Recovered), LogError> {
         let log_dir = log_dir(dir);
         disk.create_dir_all(&log_dir).map_err(|source| LogError::not_writable(dir, source))?;
-        let lock = disk.lock(&lock_path(dir)).map_err(|error| match error {
-            LockError::Held { pid } => LogError::Locked { dir: dir.to_owned(), pid },
-            LockError::Io(source) => LogError::not_writable(dir, source),
-        })?;
+        let lock = lock(&*disk, dir)?;
         let Opened { growing, sealed, sealed_bytes, recovered } = repair::open(&*disk, &log_dir, &mut options, each)?;
         let log = Self {
             disk,

@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | insert | behind all others | into the last chunk's free room; else that chunk is copied larger, or a new one begun |
 //! | insert | elsewhere | its chunk is copied with it, and split where it is full |
+//! | fill | behind all others | new chunks of them, behind the last one |
 //! | insert | where it was removed | its flag is taken back; with other hashtags than it had, its chunk is copied |
 //! | retag | | its chunk is copied, with the other hashtags |
 //! | hide, remove | | the flag; a chunk of which more than half is removed is copied without those |
@@ -22,11 +23,12 @@ use std::iter::once;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::chunk::{Chunk, Hashtags, Key, Row, offset_millis};
+use super::chunk::{Chunk, Hashtags, Key, Row, RowRkey, offset_millis};
 use super::root::Root;
 use super::seats::{Dids, SeatTable, Taken};
-use crate::fact::{PostKey, Tags};
+use crate::fact::{FilledPost, PostKey, ShortKey, Tags};
 use crate::limits::{CHUNK_ENTRIES, CHUNK_ENTRIES_FIRST};
+use crate::syntax::Did;
 
 /// One ring, to be changed.
 pub(super) struct Room {
@@ -136,6 +138,50 @@ impl Room {
         // Here an author is shown by their posts' being here.
         self.retag(post, tags.clone())
             || (self.show(post.did.as_str(), true, dids) && self.insert(post, tags, false, dids))
+    }
+
+    /// Puts many posts behind all others, in chunks of their own. Says how many: those whose authors find no seat are left
+    /// out. Such as do not come in order, and behind what is there, are inserted one by one.
+    pub(super) fn fill(&mut self, authors: &[Did], posts: Vec<FilledPost>, dids: &mut Dids) -> usize {
+        let seats: Vec<Option<u32>> = authors.iter().map(|did| self.seat_for_fill(did.as_str(), dids)).collect();
+        let key = |post: &FilledPost| post.key(authors);
+        let is_next = |post: &FilledPost| match self.place(Key::new(&key(post))) {
+            Place::Gap(at, index) => {
+                self.chunks.is_empty()
+                    || (at + 1 == self.chunks.len() && index == self.chunks[at].chunk.entries().len())
+            }
+            Place::Here(..) => false,
+        };
+        let is_later = |a: &FilledPost, b: &FilledPost| {
+            a.time_millis < b.time_millis || (a.time_millis == b.time_millis && key(a) < key(b))
+        };
+        if !posts.first().is_none_or(is_next) || !posts.is_sorted_by(is_later) {
+            let insert = |post: FilledPost| self.insert(&post.key(authors), post.tags, post.hidden, dids);
+            return posts.into_iter().map(insert).filter(|&inserted| inserted).count();
+        }
+        let row = |post: FilledPost| {
+            let rkey = match post.rkey {
+                ShortKey::Tid(tid) => RowRkey::Tid(tid),
+                ShortKey::Text(text) => RowRkey::Text(text.as_str().into()),
+            };
+            let (seat, tags) = (seats[post.author as usize]?, self.kept(post.tags));
+            Some(Row { time_millis: post.time_millis, seat, hidden: post.hidden, rkey, tags })
+        };
+        let rows: Vec<Row> = posts.into_iter().filter_map(row).collect();
+        self.live += rows.len() as u64;
+        for full in rows.chunks(CHUNK_ENTRIES) {
+            let end = self.chunks.len();
+            self.replace(end..end, full);
+        }
+        rows.len()
+    }
+
+    /// In the global ring an author is shown by their posts' being there.
+    fn seat_for_fill(&mut self, did: &str, dids: &mut Dids) -> Option<u32> {
+        if self.hashtags == Hashtags::Many && !self.show(did, true, dids) {
+            return None;
+        }
+        self.take_seat(did, dids)
     }
 
     /// What entries keep of a post's hashtags: the ring's own one goes without saying.

@@ -16,7 +16,8 @@ use super::excluded::Excluded;
 use super::room::Room;
 use super::seats::Dids;
 use super::{Community, Shared};
-use crate::fact::{self, Change, CommunityId, CommunityInfo};
+use crate::fact::{self, Change, CommunityId, CommunityInfo, FilledPost};
+use crate::syntax::Did;
 
 /// Applies what the fold says. It never waits for a reader.
 pub struct Writer {
@@ -91,6 +92,7 @@ impl Writer {
             Change::Exclude { id, what, excluded } => self.exclude(id, &what, excluded),
             Change::Remove { id, post } => self.in_room(id, |room, _| room.remove(&post)),
             Change::Hide { id, post, hidden } => self.in_room(id, |room, _| room.hide(&post, hidden)),
+            Change::Fill { id, authors, posts } => return self.fill(id, &authors, posts),
             Change::Evict { before_millis } => self.evict(before_millis),
         };
         if !done {
@@ -118,6 +120,22 @@ impl Writer {
         }
         self.shared.posts.store(self.posts, Ordering::Relaxed);
         self.shared.ignored.store(self.ignored, Ordering::Relaxed);
+    }
+
+    /// What cannot be taken is counted post by post.
+    fn fill(&mut self, id: Option<CommunityId>, authors: &[Did], posts: Vec<FilledPost>) {
+        let count = posts.len();
+        let mut taken = 0;
+        match id {
+            Some(id) => {
+                self.in_room(id, |room, dids| {
+                    taken = room.fill(authors, posts, dids);
+                    true
+                });
+            }
+            None => taken = self.global.fill(authors, posts, &mut self.dids),
+        }
+        self.ignored += (count - taken) as u64;
     }
 
     fn open(&mut self, id: CommunityId, info: Arc<CommunityInfo>) -> bool {

@@ -77,6 +77,19 @@ impl Oracle {
                 assert_ne!(entry.hidden, *hidden, "said what was known: {change:?}");
                 entry.hidden = *hidden;
             }
+            Change::Fill { id, authors, posts } => {
+                assert!(!posts.is_empty() && posts.is_sorted_by(|a, b| a.key(authors) < b.key(authors)), "{change:?}");
+                for post in posts {
+                    let (key, tags) = (post.key(authors), post.tags.clone());
+                    let told = match *id {
+                        Some(id) => Change::Insert { id, post: key, tags, hidden: post.hidden },
+                        None => Change::Share { post: key, tags },
+                    };
+                    let last = id.map_or(self.shared.keys().next_back(), |id| self.open[&id].posts.keys().next_back());
+                    assert!(last.is_none_or(|last| *last < post.key(authors)), "not behind the others: {change:?}");
+                    self.apply(&told);
+                }
+            }
             Change::Evict { before_millis } => {
                 self.counts[6] += 1;
                 assert!(self.kept_from_millis < Some(*before_millis), "went back: {change:?}");

@@ -5,6 +5,7 @@ mod crash;
 mod damage;
 mod power_cuts;
 mod rows;
+mod salvaging;
 mod snapshots;
 mod writing;
 
@@ -50,6 +51,7 @@ fn collect(batches: &mut Vec<Batch>) -> impl FnMut(Item<'_>) -> Result<(), Strin
             }
             // In these tests a chunk is one batch: the state is all batches so far.
             Item::Chunk(chunk) => batches.push((chunk.version, chunk.payload.to_vec())),
+            Item::Hole(hole) => panic!("nothing was salvaged: {hole:?}"),
         }
         Ok(())
     }

@@ -1,0 +1,137 @@
+//! Numbers by hash: which number does this repository's key have?
+//!
+//! In: a hash and a number. Out: the numbers of a hash, for the caller to compare what they stand for.
+//!
+//! ```text
+//! slots: │ 0 │ h n │ 0 │ h n │ h n │ 0 │ …   a power of two; 0 is free; at most 3 of 4 are taken
+//!              └ 32 bits of the hash, whose low ones say where a search begins; then the number, plus 1
+//! ```
+//! A slot has 8 bytes, so ten million posts have their index in 128 MiB, and a search that finds nothing touches one line
+//! of it. The table grows without a look at what the numbers stand for.
+
+/// The numbers of up to 2³² − 1 things.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    slots: Box<[u64]>,
+    taken: usize,
+}
+
+/// Slots of the smallest table that is not empty.
+const SLOTS_MIN: usize = 16;
+
+const fn slot(hash: u64, number: u32) -> u64 {
+    (hash as u32 as u64) << 32 | (number as u64 + 1)
+}
+
+const fn number(slot: u64) -> u32 {
+    (slot as u32).wrapping_sub(1)
+}
+
+const fn hash(slot: u64) -> u32 {
+    (slot >> 32) as u32
+}
+
+impl Index {
+    pub fn len(&self) -> usize {
+        self.taken
+    }
+
+    /// The number of this hash that `is_it` says yes to.
+    pub fn find(&self, of: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+        let mask = self.slots.len().checked_sub(1)?;
+        let mut at = of as u32 as usize & mask;
+        loop {
+            match self.slots[at] {
+                0 => return None,
+                found if hash(found) == of as u32 && is_it(number(found)) => return Some(number(found)),
+                _ => at = (at + 1) & mask,
+            }
+        }
+    }
+
+    /// Enters a number that is not there.
+    pub fn insert(&mut self, of: u64, number: u32) {
+        if self.taken >= self.slots.len() / 4 * 3 {
+            self.grow();
+        }
+        place(&mut self.slots, slot(of, number));
+        self.taken += 1;
+    }
+
+    /// Removes a number that was entered with this hash.
+    pub fn remove(&mut self, of: u64, number: u32) {
+        let Some(mask) = self.slots.len().checked_sub(1) else { return };
+        let gone = slot(of, number);
+        let mut free = of as u32 as usize & mask;
+        while self.slots[free] != gone {
+            if self.slots[free] == 0 {
+                return;
+            }
+            free = (free + 1) & mask;
+        }
+        self.taken -= 1;
+        // What comes behind moves up, where its search begins before the free slot: no search may end there too early.
+        let mut at = free;
+        loop {
+            at = (at + 1) & mask;
+            let next = self.slots[at];
+            if next == 0 {
+                break;
+            }
+            let begin = hash(next) as usize & mask;
+            if at.wrapping_sub(begin) & mask >= at.wrapping_sub(free) & mask {
+                self.slots[free] = next;
+                free = at;
+            }
+        }
+        self.slots[free] = 0;
+    }
+
+    fn grow(&mut self) {
+        let larger = vec![0; (2 * self.slots.len()).max(SLOTS_MIN)].into_boxed_slice();
+        let old = std::mem::replace(&mut self.slots, larger);
+        old.iter().filter(|&&slot| slot != 0).for_each(|&slot| place(&mut self.slots, slot));
+    }
+}
+
+fn place(slots: &mut [u64], slot: u64) {
+    let mask = slots.len() - 1;
+    let mut at = hash(slot) as usize & mask;
+    while slots[at] != 0 {
+        at = (at + 1) & mask;
+    }
+    slots[at] = slot;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn it_is_a_map_whatever_the_hashes_are() {
+        for spread in [1, 7, 1 << 20, u64::MAX] {
+            let mut rng = fastrand::Rng::with_seed(spread);
+            let hash_of = |key: u32| u64::from(key).wrapping_mul(0x9e37_79b9_7f4a_7c15) % spread;
+            let (mut index, mut plain) = (Index::default(), BTreeMap::new());
+            let mut keys: Vec<u32> = Vec::new();
+            for _ in 0..20_000 {
+                let key = rng.u32(..400);
+                let is_it = |number: u32| keys[number as usize] == key;
+                assert_eq!(index.find(hash_of(key), is_it), plain.get(&key).copied());
+                if let Some(number) = plain.remove(&key) {
+                    index.remove(hash_of(key), number);
+                } else {
+                    let number = u32::try_from(keys.len()).expect("few");
+                    keys.push(key);
+                    index.insert(hash_of(key), number);
+                    plain.insert(key, number);
+                }
+                assert_eq!(index.len(), plain.len());
+            }
+            index.remove(3, u32::MAX - 1);
+            assert_eq!(index.len(), plain.len(), "nobody was removed");
+        }
+    }
+}
