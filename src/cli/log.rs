@@ -100,7 +100,7 @@ fn decode(entry: &Entry<'_>) -> Result<Batch, String> {
 
 fn stat(target: &Target) -> Result<(), Failure> {
     let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
-    let report = log::read(&RealDisk, &target.dir, &mut |entry| {
+    let report = log::read_batches(&RealDisk, &target.dir, &mut |entry| {
         for fact in decode(&entry)?.facts {
             *kinds.entry(fact.kind()).or_default() += 1;
         }
@@ -134,7 +134,7 @@ fn dump(target: &Target) -> Result<(), Failure> {
         }
         other => other.map_err(|error| error.to_string()),
     };
-    let result = log::read(&RealDisk, &target.dir, &mut |entry| {
+    let result = log::read_batches(&RealDisk, &target.dir, &mut |entry| {
         for fact in decode(&entry)?.facts {
             let fact = serde_json::to_value(&fact).map_err(|error| error.to_string())?;
             if target.json {
