@@ -1,4 +1,4 @@
-//! The fold, against the rules in their plainest form, in two orders of delivery.
+//! The fold, against the rules in their plainest form, in two orders of delivery, the second one through a snapshot.
 //!
 //! Input: a seed of the second delivery (2 bytes); the rest decides facts about few people, communities and posts, whose
 //! revs and times may lie.
@@ -12,7 +12,7 @@ mod fold_support;
 use std::collections::BTreeMap;
 
 use arbitrary::Unstructured;
-use atrarium::community::Fold;
+use atrarium::community::{Fold, Restoring};
 use atrarium::fact::{CommunityId, Fact};
 use atrarium::syntax::Time;
 use atrarium_fuzz::take_u16;
@@ -33,12 +33,12 @@ fuzz_target!(|data: &[u8]| {
         return;
     }
     let expected = Expected::of(&history);
-    expected.compare(&history);
+    expected.compare(&history, None);
     let mut rng = fastrand::Rng::with_seed(u64::from(seed));
     let order = Order::ALL[usize::from(seed) % Order::ALL.len()];
     let (again, restarts) = told(&history, order, &mut rng);
     let again = if restarts.is_empty() { again } else { through_the_log(&again) };
-    expected.compare(&again);
+    expected.compare(&again, Some(rng.usize(..=again.len())));
 });
 
 /// What the rules say of a history.
@@ -58,9 +58,16 @@ impl Expected {
         Self { reference, feeds }
     }
 
-    fn compare(&self, facts: &[Fact]) {
+    /// Folds facts into a view, after `restart` of them from a snapshot.
+    fn compare(&self, facts: &[Fact], restart: Option<usize>) {
         let (mut fold, mut oracle, mut changes) = (Fold::new(), Oracle::default(), Vec::new());
-        for fact in facts {
+        for (at, fact) in facts.iter().enumerate() {
+            if restart == Some(at) {
+                let told = oracle;
+                (fold, oracle) = through_a_snapshot(&fold);
+                assert_eq!(oracle.feeds(self.feeds[0].0), told.feeds(self.feeds[0].0), "after {at} facts");
+                assert_eq!((oracle.excluded(), oracle.parents()), (told.excluded(), told.parents()));
+            }
             fold.apply(fact, &mut changes);
             changes.drain(..).for_each(|change| oracle.apply(&change));
         }
@@ -75,4 +82,12 @@ impl Expected {
             assert_eq!(summary.posts, feeds[&summary.id].len(), "posts in {}", summary.id);
         }
     }
+}
+
+fn through_a_snapshot(fold: &Fold) -> (Fold, Oracle) {
+    let (mut restoring, mut oracle) = (Restoring::new(), Oracle::default());
+    fold.save(&mut |section, version, payload| restoring.take(section, version, payload))
+        .expect("what is saved is taken");
+    let fold = restoring.finish(&mut |change| oracle.apply(&change)).expect("what is saved is restored");
+    (fold, oracle)
 }

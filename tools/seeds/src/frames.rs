@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use atrarium::community::Fold;
 use atrarium::fact::{Batch, Fact, Host};
 use atrarium::ingest::worker::Parser;
 use atrarium::telemetry::Telemetry;
@@ -101,10 +102,36 @@ impl Frames {
         facts
     }
 
+    /// Snapshots of folds of more and more facts: a seed, then each chunk with its section, version and length.
+    pub fn snapshots(&self) -> Seeds {
+        let (mut fold, mut changes, mut seeds) = (Fold::new(), Vec::new(), Seeds::new());
+        for (at, fact) in self.facts().iter().enumerate() {
+            fold.apply(fact, &mut changes);
+            changes.clear();
+            if at % 16 == 0 {
+                seeds.extend(snapshot(&fold));
+            }
+        }
+        seeds
+    }
+
     /// Encoded batches of a few facts.
     pub fn batches(&self) -> Seeds {
         self.facts().chunks(4).map(|facts| Batch::encode(facts, Vec::new())).collect()
     }
+}
+
+/// `None` where a chunk is too long for a seed.
+fn snapshot(fold: &Fold) -> Option<Vec<u8>> {
+    let mut bytes = vec![7];
+    fold.save(&mut |section, version, payload| {
+        bytes.extend([section, version]);
+        bytes.extend(u16::try_from(payload.len())?.to_be_bytes());
+        bytes.extend_from_slice(payload);
+        Ok::<(), std::num::TryFromIntError>(())
+    })
+    .ok()
+    .map(|()| bytes)
 }
 
 fn commit_of(value: &Value) -> Option<&Value> {

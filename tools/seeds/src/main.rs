@@ -50,6 +50,7 @@ fn write_all(dir: &Path, seed: u64) -> io::Result<()> {
         ("zstd", bytes::contents(&frames)),
         ("record", frames.records()),
         ("batch", frames.batches()),
+        ("snapshot", frames.snapshots()),
         ("log", bytes::logs(&frames, seed)),
         ("cursor", bytes::cursors()),
         ("syntax", bytes::words(&frames)),
