@@ -9,14 +9,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use atrarium::disk::{Disk, SimulatedDisk};
-use atrarium::log::{CheckReport, Item, Log, LogError, Options, ReadReport, Recovered, Verdict, check, read};
+use atrarium::log::{CheckReport, Item, Log, LogError, Options, ReadReport, Recovered, Verdict, check, read, salvage};
 use atrarium_fuzz::{take_u8, take_u16};
 use libfuzzer_sys::fuzz_target;
 
 const HEADER: usize = 32;
 const HEAD: usize = 32;
 
-/// An item as it was read: what it is (0 for a batch, else one more than the section), LSN, version, payload.
+/// What a hole is kept as; its payload is its last LSN.
+const HOLE: u16 = u16::MAX;
+
+/// An item as it was read: what it is (0 for a batch, [`HOLE`], else one more than the section), LSN, version, payload.
 type Kept = (u16, u64, u8, Vec<u8>);
 
 fuzz_target!(|data: &[u8]| {
@@ -88,6 +91,7 @@ fn keep(items: &mut Vec<Kept>) -> impl FnMut(Item<'_>) -> Result<(), String> {
         items.push(match item {
             Item::Entry(entry) => (0, entry.lsn, entry.version, entry.payload.to_vec()),
             Item::Chunk(chunk) => (1 + u16::from(chunk.section), 0, chunk.version, chunk.payload.to_vec()),
+            Item::Hole(hole) => (HOLE, hole.first, 0, hole.last.to_le_bytes().to_vec()),
         });
         Ok(())
     }
@@ -128,7 +132,7 @@ fn judge(disk: &SimulatedDisk, has_snapshots: bool) {
             assert_eq!(report.verdict(), Verdict::Corrupt);
             assert!(matches!(reading, Err(LogError::Corrupt { .. } | LogError::Version { .. })), "{reading:?}");
             assert_eq!(files(disk), before, "what is refused is not changed");
-            return;
+            return salvaged(disk);
         }
         Err(error) => panic!("{error}"),
     };
@@ -138,13 +142,40 @@ fn judge(disk: &SimulatedDisk, has_snapshots: bool) {
     assert!(recovered.torn.is_none() || reading.tail.is_some());
     if !has_snapshots {
         assert_ne!(report.verdict(), Verdict::Corrupt, "{report:?}");
-        assert_eq!(found, items, "checking and opening find the same");
+        assert!(found.iter().eq(items.iter().filter(|item| item.0 == 0)), "checking and opening find the same");
         assert_eq!(reading.tail.is_some(), report.verdict() == Verdict::TornTail);
     }
-    let batches = items.iter().filter(|item| item.0 == 0);
-    assert!(batches.zip(recovered.snapshot_lsn + 1..).all(|(item, expected)| item.1 == expected), "LSNs are dense");
+    assert_dense(&items, &recovered);
     drop(log);
     again(disk, items, has_snapshots);
+}
+
+/// Every LSN behind the snapshot comes once, as a batch or in a hole.
+fn assert_dense(items: &[Kept], recovered: &Recovered) {
+    let mut next = recovered.snapshot_lsn + 1;
+    for (what, lsn, _, payload) in items {
+        let last = match *what {
+            0 => *lsn,
+            HOLE => u64::from_le_bytes(payload[..].try_into().expect("eight bytes")),
+            _ => continue,
+        };
+        assert!(*lsn == next && last >= next, "{next} was expected, {lsn} to {last} comes");
+        next = last + 1;
+    }
+    assert_eq!(next, recovered.last_lsn.max(recovered.snapshot_lsn) + 1);
+}
+
+/// What opening refuses can be salvaged, and opens then, and again.
+fn salvaged(disk: &SimulatedDisk) {
+    match salvage(disk, dir(), Options::new(1_800_000_000, fastrand::Rng::with_seed(disk.calls()))) {
+        Ok(_) => {}
+        Err(LogError::Version { .. }) => return,
+        Err(error) => panic!("{error}"),
+    }
+    let (log, recovered, items) = opened(disk).expect("what was salvaged opens");
+    assert_dense(&items, &recovered);
+    drop(log);
+    again(disk, items, true);
 }
 
 fn again(disk: &SimulatedDisk, mut items: Vec<Kept>, has_snapshots: bool) {

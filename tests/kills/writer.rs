@@ -124,6 +124,7 @@ impl Judge {
                 self.last = lsn;
                 if is_right { Ok(()) } else { Err("this is not the state that was put".to_owned()) }
             }
+            Item::Hole(hole) => Err(format!("a hole, where nothing was salvaged: {hole:?}")),
             Item::Entry(entry) => {
                 self.last += 1;
                 if entry.lsn != self.last {
