@@ -94,7 +94,8 @@ fn chain(seed: u64, lives: u64, total: &mut Total) {
 fn growing_network(seed: u64) -> (Vec<Event>, Feeds) {
     let options = Options { events: 30_000, communities: 12, seed, hit_rate: 0.3, ..Options::default() };
     let (mut model, mut line, mut events) = (Model::new(), Line::default(), Vec::new());
-    for event in Network::new(&options).filter(only_adds) {
+    let mut known = BTreeSet::new();
+    for event in Network::new(&options).filter(|event| only_adds(event, &mut known)) {
         line.clear();
         event.write(Dialect::V1, false, &mut line);
         model.add(Delivery::Frame(std::str::from_utf8(&line.bytes).expect("text")));
@@ -104,10 +105,12 @@ fn growing_network(seed: u64) -> (Vec<Event>, Feeds) {
     (events, feeds.into_iter().map(|(id, posts)| (id, posts.into_iter().collect())).collect())
 }
 
-fn only_adds(event: &Event) -> bool {
+/// Whether nothing that is shown can go by this event: it is a record that was not there before, and no action.
+fn only_adds(event: &Event, known: &mut BTreeSet<String>) -> bool {
     match &event.kind {
-        Kind::Commit { operation: Operation::Create, collection, .. } => {
+        Kind::Commit { operation: Operation::Create, collection, rkey, .. } => {
             *collection != "net.atrarium.moderation.action"
+                && known.insert(format!("{} {collection} {rkey:?}", event.did))
         }
         _ => false,
     }
