@@ -96,3 +96,9 @@ pub fn has_twice(json: &[u8]) -> bool {
     let _garbage = serde::de::DeserializeSeed::deserialize(&mut twice, &mut reader);
     twice.0
 }
+
+/// Whether a text is JSON, whatever it holds. A `serde_json::Value` takes less: no number beyond a float, no half of a
+/// surrogate pair, no nesting beyond 128.
+pub fn is_json(text: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
+}

@@ -5,6 +5,7 @@
 use atrarium::limits::{FRAME_BYTES_MAX, FRAME_SKIP_BYTES_MAX};
 use atrarium::telemetry::Reason;
 use atrarium::wire::session::{Bytes, Event};
+use tungstenite::protocol::frame::coding::CloseCode;
 
 /// How a session stands when all bytes are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +144,9 @@ fn close(payload: &[u8], events: &mut Vec<Event>) -> End {
             Err(_) => return End::Broken,
         },
     };
+    // A code that no host may send is told as what it is: 1005 stands for "none".
+    let allowed = code == 1005 && payload.is_empty() || CloseCode::from(code).is_allowed();
+    let (code, reason) = if allowed { (code, reason) } else { (1002, "Protocol violation") };
     events.push(Event::Closed { code, reason: reason.to_owned() });
     End::Closed
 }

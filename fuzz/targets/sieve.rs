@@ -12,7 +12,7 @@ use atrarium::filter::{Possible, prefilter};
 use atrarium::ingest::sieve::{Sieve, Verdict};
 use atrarium::syntax::Time;
 use atrarium::telemetry::{Reason, Telemetry};
-use atrarium_fuzz::has_twice;
+use atrarium_fuzz::{has_twice, is_json};
 use libfuzzer_sys::fuzz_target;
 use plain::{Plain, Said};
 
@@ -32,7 +32,8 @@ fuzz_target!(|data: &[u8]| {
         let possible = prefilter(frame);
         let matters = !matches!(expected, Said::Skip | Said::Refused(_));
         let is_unknown = matches!(expected, Said::Refused(Reason::UnknownKind | Reason::UnknownOperation));
-        if has_twice(frame) {
+        // Of these the plain sieve, which reads them into a `Value`, has another opinion.
+        if has_twice(frame) || (expected == Said::Refused(Reason::Garbage) && is_json(frame)) {
             return;
         }
         if as_servers_write(frame) {
