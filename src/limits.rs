@@ -176,6 +176,12 @@ pub const SEGMENT_BYTES: u64 = 64 << 20;
 /// A segment is closed at this age, in seconds: six hours. Segments are dropped whole, so it is also by how much the log may
 /// outlive retention.
 pub const SEGMENT_AGE_SECONDS: u32 = 6 * 3600;
+/// A snapshot is taken when so many bytes of batches stand behind the last one…
+pub const SNAPSHOT_LOG_BYTES: u64 = 64 << 20;
+/// …or when it is so old, in seconds, and anything stands behind it: an hour of idle batches is read in milliseconds.
+pub const SNAPSHOT_AGE_SECONDS: u64 = 3600;
+/// …but not sooner than this after the last try, in seconds: while the fold is written out, nothing is folded.
+pub const SNAPSHOT_PAUSE_SECONDS: u64 = 60;
 /// The log is read in pieces of this size, in bytes; a larger record is read whole.
 pub const LOG_READ_BYTES: usize = 256 << 10;
 /// A lock is tried this many times, without a wait: who only asks whether it is held has it for microseconds.

@@ -208,6 +208,14 @@ pub struct Telemetry {
     pub last_lsn: Gauge,
     /// The last LSN known to be on disk.
     pub durable_lsn: Gauge,
+    /// The last LSN that the newest snapshot holds.
+    pub snapshot_lsn: Gauge,
+    /// Snapshots taken, read back whole.
+    pub snapshots: Counter,
+    /// Snapshots that could not be taken. The log goes on without.
+    pub snapshots_failed: Counter,
+    /// How long the fold stood still while it was written out.
+    pub snapshot_pause: Histogram,
     /// Segments of the log.
     pub segments: Gauge,
     /// Bytes of the log.

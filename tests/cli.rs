@@ -133,7 +133,7 @@ fn a_corrupt_log_is_refused_with_its_place_and_never_repaired() {
     let frames = home.path().join("frames.jsonl");
     let data_dir = home.path().join("data");
     let mut lines = Vec::new();
-    let options = simnet::Options { events: 3_000, communities: 5, hit_rate: 0.5, ..Default::default() };
+    let options = simnet::Options { events: 20_000, communities: 5, hit_rate: 0.5, ..Default::default() };
     simnet::Network::write(&options, simnet::Dialect::V1, &mut lines).expect("memory");
     std::fs::write(&frames, lines).expect("written");
     let (code, _, error) = run(&["replay", text(&frames), "--data-dir", text(&data_dir)]);
@@ -154,6 +154,27 @@ fn a_corrupt_log_is_refused_with_its_place_and_never_repaired() {
     assert_eq!(report["ok"], false);
     assert!(report["faults"][0]["offset"].is_u64() && report["faults"][0]["what"].is_string(), "{report}");
     assert_eq!(std::fs::read(&segment).expect("the segment"), bytes, "nobody has touched it");
+
+    // What is damaged can be given up: then it is named, and the rest is served.
+    let salvaged = home.path().join("salvaged");
+    std::fs::create_dir_all(salvaged.join("log")).expect("a directory");
+    std::fs::write(salvaged.join("log/00000000000000000001.seg"), &bytes).expect("a copy");
+    let (code, out, error) = run(&["log", "check", text(&salvaged), "--salvage", "--json"]);
+    assert_eq!(code, 0, "{error}");
+    assert!(error.contains("lost: LSN") && error.contains("00000000000000000001.seg.damaged"), "{error}");
+    let report: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!((&report["ok"], &report["salvaged"]["holes"]), (&true.into(), &report["holes"]), "{report}");
+    assert_eq!(report["holes"].as_array().map(Vec::len), Some(1), "{report}");
+    assert!(std::fs::read(salvaged.join("log/00000000000000000001.seg.damaged")).expect("kept") == bytes);
+    let (code, out, _) = run(&["log", "dump", text(&salvaged), "--json"]);
+    let gaps = out.lines().filter(|line| line.contains("Salvaged")).count();
+    assert_eq!((code, gaps), (0, 1), "the log tells of it");
+    let (code, _, error) = run(&["log", "check", text(&salvaged), "--salvage"]);
+    assert!(code == 0 && !error.contains("damaged, kept"), "twice changes nothing: {error}");
+    let (code, out, _) = run(&["log", "dump", text(&salvaged), "--json"]);
+    assert_eq!((code, out.lines().filter(|line| line.contains("Salvaged")).count()), (0, 1));
+    let (code, out, _) = run(&["communities", "--data-dir", text(&salvaged), "--json"]);
+    assert!(code == 0 && out.contains("atrarium_"), "{out}");
 
     // Cut in the middle of its last record: torn, which a check says and the next writer repairs.
     bytes[middle] ^= 0x40;

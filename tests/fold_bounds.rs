@@ -384,7 +384,10 @@ fn a_config_that_was_not_taken_is_no_theme_of_its_parent() {
     world.tell([put(OWNER, "self", 0, config_body(config(ID)))]);
     world.tell((0..8).map(|n| put(SPAM, &rkey(n), MINUTE, config_body(theme_of(ID + 1, &here())))));
     assert_eq!(world.reached()["configs"], 4);
-    world.tell([Fact::Clock(at(HOUR)), put(OWNER, "self", 2 * HOUR, config_body(Config { name: "new".into(), ..config(ID) }))]);
+    world.tell([
+        Fact::Clock(at(HOUR)),
+        put(OWNER, "self", 2 * HOUR, config_body(Config { name: "new".into(), ..config(ID) })),
+    ]);
     assert_eq!(world.fold.stats().configs, 5);
 }
 

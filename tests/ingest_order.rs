@@ -99,6 +99,8 @@ fn pipeline(disk: Arc<dyn Disk>, slots: usize) -> Pipeline {
         observe: Box::new(|_| {}),
         inquiries: atrarium::community::inquiry::inquiries().1,
         errands: Box::new(errands),
+        snapshots: committer::Policy::default(),
+        replayed_bytes: 0,
     });
     workers.push(std::thread::spawn(move || loops.syncs.run(PendingSync::run)));
     let lanes = Lanes::new(lanes::Parts {
@@ -149,7 +151,7 @@ impl Pipeline {
 /// The facts of each batch.
 fn batches(disk: &SimulatedDisk) -> Vec<Vec<Fact>> {
     let mut batches = Vec::new();
-    log::read(disk, Path::new(DIR), &mut |entry| {
+    log::read_batches(disk, Path::new(DIR), &mut |entry| {
         batches.push(Batch::decode(entry.version, entry.payload).map_err(|error| error.to_string())?.facts);
         Ok(())
     })

@@ -150,7 +150,7 @@ fn status_has_its_keys() {
                 "witnessed": "2026-11-24T12:00:00.000000Z", "lag_seconds": null,
             },
             "frames": 9, "hits": 8, "facts": 2, "refused": {"bad_did": 1}, "communities": 3, "posts": 4,
-            "log": {"last_lsn": 20, "durable_lsn": 19, "segments": 2, "bytes": 4096}, "gaps": [],
+            "log": {"last_lsn": 20, "durable_lsn": 19, "snapshot_lsn": 0, "segments": 2, "bytes": 4096}, "gaps": [],
         })
     );
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::PathBuf;
 
+use atrarium::clock::Clock;
 use atrarium::disk::RealDisk;
 use atrarium::fact::Batch;
-use atrarium::log::{self, Entry, Verdict};
+use atrarium::log::{self, Entry, Hole, SalvageReport, Verdict};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -39,17 +40,44 @@ struct Target {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Before that: make a log that is refused as corrupt one that opens. What is damaged is given up and named; the damaged
+    /// files are kept beside it
+    #[arg(long)]
+    salvage: bool,
 }
 
 pub fn run(args: &LogArgs) -> Result<(), Failure> {
     match &args.command {
-        LogCommand::Check(target) => check(target),
-        LogCommand::Stat(target) => stat(target),
-        LogCommand::Dump(target) => dump(target),
+        LogCommand::Check(target) => salvage(target).and_then(|salvaged| check(target, salvaged.as_ref())),
+        LogCommand::Stat(target) => salvage(target).and_then(|_| stat(target)),
+        LogCommand::Dump(target) => salvage(target).and_then(|_| dump(target)),
     }
 }
 
-fn check(target: &Target) -> Result<(), Failure> {
+/// Where that is asked for. What was done goes to stderr.
+fn salvage(target: &Target) -> Result<Option<SalvageReport>, Failure> {
+    if !target.salvage {
+        return Ok(None);
+    }
+    let report = atrarium::engine::salvage::salvage(&target.dir, &Clock::real()).map_err(Failure::failed)?;
+    for kept in &report.kept {
+        eprintln!("damaged, kept aside: {}", kept.display());
+    }
+    for hole in &report.holes {
+        let in_snapshot = if hole.last <= report.snapshot_lsn { ", which the snapshot holds" } else { "" };
+        eprintln!("lost: LSN {} to {}{in_snapshot}", hole.first, hole.last);
+    }
+    if report.holes.is_empty() && report.kept.is_empty() {
+        eprintln!("nothing to salvage");
+    }
+    Ok(Some(report))
+}
+
+fn holes_json(holes: &[Hole]) -> serde_json::Value {
+    holes.iter().map(|hole| json!({"first_lsn": hole.first, "last_lsn": hole.last})).collect()
+}
+
+fn check(target: &Target, salvaged: Option<&SalvageReport>) -> Result<(), Failure> {
     let total = log::size(&RealDisk, &target.dir).map_err(Failure::failed)?;
     let bar = progress::bytes("checking", total);
     let mut facts = 0;
@@ -67,10 +95,15 @@ fn check(target: &Target) -> Result<(), Failure> {
             .iter()
             .map(|fault| json!({"file": fault.file, "offset": fault.offset, "lsn": fault.lsn, "what": fault.what}))
             .collect();
-        print_json(&json!({
+        let mut out = json!({
             "ok": ok, "segments": report.segments, "facts": facts,
             "first_lsn": report.first_lsn, "last_lsn": report.last_lsn, "faults": faults,
-        }))?;
+            "snapshots": report.snapshots, "snapshot_lsn": report.snapshot_lsn, "holes": holes_json(&report.holes),
+        });
+        if let Some(salvaged) = salvaged {
+            out["salvaged"] = json!({"kept": salvaged.kept, "holes": holes_json(&salvaged.holes)});
+        }
+        print_json(&out)?;
     } else {
         let mut out = String::new();
         for fault in &report.faults {
@@ -81,14 +114,18 @@ fn check(target: &Target) -> Result<(), Failure> {
             Verdict::TornTail => "a torn tail, which the next `serve` or `replay` cuts off and keeps aside",
             Verdict::Corrupt => "corrupt",
         };
-        out += &format!("{} segments, {facts} facts: {word}\n", report.segments);
+        for hole in &report.holes {
+            out += &format!("given up by salvage: LSN {} to {}\n", hole.first, hole.last);
+        }
+        let (segments, snapshots) = (report.segments, report.snapshots);
+        out += &format!("{segments} segments, {snapshots} snapshots, {facts} facts: {word}\n");
         print_bytes(out.as_bytes())?;
     }
     match report.verdict() {
         Verdict::Clean => Ok(()),
         Verdict::TornTail => Err(Failure::silent(EXIT_TORN)),
         Verdict::Corrupt => Err(Failure::failed(format!(
-            "the log in {} is corrupt: restore it from a copy, or start anew in another directory",
+            "the log in {} is corrupt: restore it from a copy, or give up what is damaged with --salvage",
             target.dir.display()
         ))),
     }
@@ -108,13 +145,18 @@ fn stat(target: &Target) -> Result<(), Failure> {
     })
     .map_err(Failure::failed)?;
     let facts: u64 = kinds.values().sum();
+    let snapshots = log::snapshots(&RealDisk, &target.dir).map_err(Failure::failed)?;
     if target.json {
         return print_json(&json!({
             "segments": report.segments, "bytes": report.bytes, "batches": report.batches, "facts": facts, "by_kind": kinds,
-            "first_lsn": report.first_lsn, "last_lsn": report.last_lsn,
+            "first_lsn": report.first_lsn, "last_lsn": report.last_lsn, "snapshots": snapshots,
         }));
     }
-    let mut out = format!(
+    let mut out = String::new();
+    for snapshot in &snapshots {
+        out += &format!("snapshot of LSN {}, {} bytes\n", snapshot.lsn, snapshot.bytes);
+    }
+    out += &format!(
         "{} segments, {} bytes, {} batches (LSN {} to {}), {facts} facts\n",
         report.segments, report.bytes, report.batches, report.first_lsn, report.last_lsn
     );

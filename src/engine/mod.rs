@@ -13,6 +13,7 @@ pub mod recover;
 pub mod replay;
 #[cfg(feature = "server")]
 mod running;
+pub mod salvage;
 #[cfg(feature = "server")]
 mod status;
 #[cfg(feature = "server")]
@@ -30,6 +31,9 @@ pub enum StartError {
     /// The data directory or its log.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The snapshot is whole, and its parts contradict each other.
+    #[error("the newest snapshot cannot be restored ({0}): give it another name, so that the one before it is taken")]
+    Snapshot(String),
     /// A listener.
     #[cfg(feature = "server")]
     #[error(transparent)]

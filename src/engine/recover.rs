@@ -2,20 +2,33 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::StartError;
 use crate::clock::Clock;
-use crate::community::Fold;
+use crate::community::{Fold, Restoring};
 use crate::disk::Disk;
 use crate::fact::Batch;
 use crate::ingest::committer::Folded;
 use crate::ingest::sieve::Sieve;
 use crate::limits::SECOND_MICROS;
-use crate::log::{self, Item, Log, Options};
+use crate::log::{self, DamagedSnapshot, Item, Log, Options, Recovered};
 use crate::view::{self, View};
 
 /// What long work tells of itself: bytes done, bytes in all.
 pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
+
+/// A data directory that is open for writing.
+pub struct Opened {
+    /// Its log.
+    pub log: Log,
+    /// What that folds to.
+    pub folded: Folded,
+    /// What readers see of it.
+    pub view: View,
+    /// How many bytes of batches stand behind the newest snapshot.
+    pub replayed_bytes: u64,
+}
 
 /// Locks, repairs and folds a data directory for writing. `rng` makes the salts of the log.
 ///
@@ -27,24 +40,41 @@ pub fn open(
     clock: &Clock,
     rng: fastrand::Rng,
     progress: Progress<'_>,
-) -> Result<(Log, Folded, View), StartError> {
+) -> Result<Opened, StartError> {
+    let started = clock.monotonic();
     // For the progress alone: what is wrong with the directory is told by the opening itself.
     let total = log::size(&*disk, dir).unwrap_or(0);
     let (mut folding, view) = Folding::new(total, progress);
     let (log, recovered) =
         Log::open(disk, dir, Options::new(unix_seconds(clock), rng), &mut |item| folding.take(&item))?;
-    let folded = folding.finish();
+    let (facts, replayed_bytes) = (folding.facts, folding.replayed_bytes);
+    let folded = folding.finish()?;
+    tell(&recovered, facts, clock.monotonic().saturating_sub(started));
+    Ok(Opened { log, folded, view, replayed_bytes })
+}
+
+/// What opening has found, for the operator.
+fn tell(recovered: &Recovered, facts: u64, time: Duration) {
     if let Some(torn) = &recovered.torn {
         let (file, bytes) = (torn.file.display(), torn.bytes);
         tracing::warn!(%file, bytes, kept = ?torn.kept, "the log ended in a torn tail, which was cut off and kept aside");
     }
+    for DamagedSnapshot { kept, offset, what } in &recovered.damaged {
+        tracing::warn!(kept = %kept.display(), offset, what, "a snapshot was damaged: the one before it was taken");
+    }
+    let seconds = time.as_secs_f64();
+    let facts_per_second = if seconds > 0.0 { facts as f64 / seconds } else { 0.0 };
+    let Recovered { snapshot_lsn, batches, last_lsn, case, .. } = recovered;
     tracing::info!(
-        batches = recovered.batches,
-        last_lsn = recovered.last_lsn,
-        case = recovered.case,
+        snapshot_lsn,
+        batches,
+        last_lsn,
+        case,
+        facts,
+        seconds = format!("{seconds:.3}"),
+        facts_per_second = format!("{facts_per_second:.0}"),
         "the log is folded"
     );
-    Ok((log, folded, view))
 }
 
 /// Folds what is durable, without a lock, beside a running writer.
@@ -54,12 +84,16 @@ pub fn open(
 pub fn read(disk: &dyn Disk, dir: &Path, progress: Progress<'_>) -> Result<(Folded, View), StartError> {
     let (mut folding, view) = Folding::new(log::size(disk, dir)?, progress);
     log::read(disk, dir, &mut |item| folding.take(&item))?;
-    Ok((folding.finish(), view))
+    Ok((folding.finish()?, view))
 }
 
-/// A fold under way.
+/// A fold under way: from a snapshot, where there is one, through every batch after it.
 struct Folding<'a> {
     folded: Folded,
+    /// The snapshot, until its last chunk was taken.
+    restoring: Option<Restoring>,
+    facts: u64,
+    replayed_bytes: u64,
     done: u64,
     total: u64,
     progress: Progress<'a>,
@@ -68,26 +102,50 @@ struct Folding<'a> {
 impl<'a> Folding<'a> {
     fn new(total: u64, progress: Progress<'a>) -> (Self, View) {
         let (writer, view) = view::new();
-        (Self { folded: Folded::new(writer), done: 0, total, progress }, view)
+        let folded = Folded::new(writer);
+        (Self { folded, restoring: None, facts: 0, replayed_bytes: 0, done: 0, total, progress }, view)
     }
 
     fn take(&mut self, item: &Item<'_>) -> Result<(), String> {
-        let Item::Entry(entry) = item else { return Err("a snapshot".to_owned()) };
-        let batch = Batch::decode(entry.version, entry.payload).map_err(|error| error.to_string())?;
-        self.folded.apply(&batch.facts);
-        self.done += entry.payload.len() as u64;
+        match item {
+            Item::Chunk(chunk) => {
+                let restoring = self.restoring.get_or_insert_default();
+                restoring.take(chunk.section, chunk.version, chunk.payload)?;
+                self.done += chunk.payload.len() as u64;
+            }
+            Item::Entry(entry) => {
+                self.restore()?;
+                let batch = Batch::decode(entry.version, entry.payload).map_err(|error| error.to_string())?;
+                self.folded.apply(&batch.facts);
+                self.facts += batch.facts.len() as u64;
+                self.replayed_bytes += entry.payload.len() as u64;
+                self.done += entry.payload.len() as u64;
+            }
+            // Salvage has put a gap at the end of the log, which tells of it.
+            Item::Hole(_) => {}
+        }
         (self.progress)(self.done, self.total);
         Ok(())
     }
 
-    fn finish(mut self) -> Folded {
+    /// Ends the restoring of a snapshot.
+    fn restore(&mut self) -> Result<(), String> {
+        if let Some(restoring) = self.restoring.take() {
+            let writer = &mut self.folded.writer;
+            self.folded.fold = restoring.finish(&mut |change| writer.apply(change))?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Folded, StartError> {
+        self.restore().map_err(StartError::Snapshot)?;
         self.folded.publish();
-        self.folded
+        Ok(self.folded)
     }
 }
 
 /// Wall time as the log dates its files; 0 for a clock before the epoch.
-fn unix_seconds(clock: &Clock) -> u32 {
+pub(super) fn unix_seconds(clock: &Clock) -> u32 {
     u32::try_from(clock.wall_micros() / SECOND_MICROS).unwrap_or(0)
 }
 

@@ -7,16 +7,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::recover::Opened;
 use super::{StartError, recover, seeded};
 use crate::clock::Clock;
 use crate::disk::RealDisk;
 use crate::fact::{Batch, Cursor, Fact, Host};
-use crate::ingest::committer::Folded;
+use crate::ingest::committer::{self, Folded};
 use crate::ingest::record::Refusal;
 use crate::ingest::sieve::{Sieve, Verdict};
 use crate::ingest::worker::Parser;
-use crate::limits::BATCH_FACTS_MAX;
-use crate::log::{Log, LogError};
+use crate::limits::{BATCH_FACTS_MAX, SNAPSHOT_LOG_BYTES};
+use crate::log::{Log, LogError, Lsn};
 use crate::telemetry::{Reason, Telemetry};
 
 /// The name under which recorded frames stand in the log.
@@ -34,6 +35,10 @@ pub struct Replay {
     pending: Vec<Fact>,
     /// The greatest position seen.
     cursor: Option<Cursor>,
+    /// Bytes of batches behind the newest snapshot.
+    bytes_behind: u64,
+    /// When it is that much, a snapshot is taken.
+    snapshot_bytes: u64,
     summary: Summary,
 }
 
@@ -64,7 +69,8 @@ impl Replay {
     /// The directory is in use or not writable, or its log is corrupt.
     pub fn open(data_dir: &Path, clock: &Clock, progress: recover::Progress<'_>) -> Result<Self, StartError> {
         let telemetry = Arc::new(Telemetry::default());
-        let (log, folded, _view) = recover::open(Arc::new(RealDisk), data_dir, clock, seeded(clock), progress)?;
+        let Opened { log, folded, replayed_bytes, .. } =
+            recover::open(Arc::new(RealDisk), data_dir, clock, seeded(clock), progress)?;
         let mut sieve = Sieve::new(1, Arc::clone(&telemetry), true);
         recover::seed(&mut sieve, &folded.fold);
         let parser = Parser::new(None, Arc::clone(&telemetry));
@@ -78,8 +84,15 @@ impl Replay {
             facts: Vec::new(),
             pending: Vec::new(),
             cursor: None,
+            bytes_behind: replayed_bytes,
+            snapshot_bytes: SNAPSHOT_LOG_BYTES,
             summary: Summary::default(),
         })
+    }
+
+    /// Takes a snapshot whenever so many bytes of batches stand behind the last one, instead of [`SNAPSHOT_LOG_BYTES`].
+    pub fn snapshot_every(&mut self, bytes: u64) {
+        self.snapshot_bytes = bytes;
     }
 
     /// Takes one frame in. A refusal is counted and returned, so that the caller can say where it was.
@@ -140,9 +153,23 @@ impl Replay {
         }
         self.summary.facts +=
             kept.iter().filter(|fact| matches!(fact, Fact::Record(_) | Fact::Account(_))).count() as u64;
-        self.log.append(Batch::VERSION, &Batch::encode(&kept, Vec::new()))?;
-        self.log.sync()?;
+        let encoded = Batch::encode(&kept, Vec::new());
+        self.log.append(Batch::VERSION, &encoded)?;
+        let durable = self.log.sync()?;
+        self.bytes_behind += encoded.len() as u64;
+        if self.bytes_behind >= self.snapshot_bytes {
+            self.take_snapshot(durable);
+        }
         Ok(())
+    }
+
+    /// Without it the next start takes longer, and that is all.
+    fn take_snapshot(&mut self, lsn: Lsn) {
+        self.bytes_behind = 0;
+        let pending = committer::save(&self.folded.fold, &mut self.log, lsn);
+        if let Err(error) = pending.and_then(|pending| self.log.finish_snapshot(pending.run())) {
+            tracing::error!(%error, "no snapshot this time");
+        }
     }
 
     /// Writes what is pending and how far the frames went, and closes the log.

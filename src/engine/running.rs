@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
+use super::recover::Opened;
 use super::status::{Board, resume_now};
 use super::threads::{Ended, Threads, raise_open_files};
 use super::{StartError, recover, seeded};
@@ -18,7 +19,7 @@ use crate::ingest::reader::{self, Reader, Tls, WithoutCursor, Zstd};
 use crate::ingest::sieve::Sieve;
 use crate::ingest::worker::{Parser, Product, Worker};
 use crate::limits::{FACT_RING_SLOTS, FRAME_RING_SLOTS, STOP_TIMEOUT_MILLIS};
-use crate::log::{Log, PendingSync};
+use crate::log::{Log, PendingSnapshot, PendingSync};
 use crate::ring::{self, Consumer, Producer, Signal};
 use crate::serve::{self, Admin, Listeners, ServeConfig, Site, Stop};
 use crate::syntax::Did;
@@ -143,7 +144,7 @@ impl Engine {
         let listeners = Listeners::bind(config.listen, config.http_threads, config.admin_listen)?;
         let (http_addr, admin_addr) = (listeners.http_addr(), listeners.admin_addr());
         let telemetry = Arc::new(Telemetry::default());
-        let (log, folded, view) =
+        let Opened { log, folded, view, replayed_bytes } =
             recover::open(Arc::new(RealDisk), &config.data_dir, &clock, seeded(&clock), progress)?;
         let common = Common { now: Arc::new(Now::new(clock.clone())), clock, telemetry };
         resume_now(&common.now, &common.telemetry, &folded.fold);
@@ -167,7 +168,7 @@ impl Engine {
             .and_then(|()| start_workers(&mut threads, rings.workers, &common))
             .and_then(|()| {
                 let rings = (rings.to_committer, rings.committer_signal);
-                start_committer(&mut threads, log, folded, rings, &common, board, answerer)
+                start_committer(&mut threads, (log, folded, replayed_bytes), rings, &common, board, answerer)
             })
             .and_then(|()| {
                 threads.start("reader", move || {
@@ -214,7 +215,7 @@ impl Engine {
             let waited = stopped_at.map(|at| self.clock.monotonic().saturating_sub(at)).unwrap_or_default();
             match self.ends.recv_timeout(JOIN_POLL) {
                 Ok(ended) => {
-                    running -= 1;
+                    running -= usize::from(ended.is_waited_for);
                     // A thread that ends because another has failed may be heard of first.
                     let failed = ended.result.is_err();
                     let failure = ended.failure(stopped_at.is_some());
@@ -330,8 +331,7 @@ fn start_workers(
 
 fn start_committer(
     threads: &mut Threads,
-    log: Log,
-    folded: Folded,
+    (log, folded, replayed_bytes): (Log, Folded, u64),
     (rings, signal): (Vec<Consumer<Product>>, Arc<Signal>),
     common: &Common,
     board: Board,
@@ -342,6 +342,7 @@ fn start_committer(
         loops.syncs.run(PendingSync::run);
         Ok(())
     })?;
+    threads.start_background("snapshot", move || loops.snapshots.run(PendingSnapshot::run))?;
     let committer = Committer::new(committer::Parts {
         log,
         folded,
@@ -353,6 +354,8 @@ fn start_committer(
         observe: Box::new(move |fold| board.observe(fold)),
         inquiries,
         errands: Box::new(errands),
+        snapshots: committer::Policy::default(),
+        replayed_bytes,
     });
     threads.start("committer", move || committer.run().map_err(|error| error.to_string()))
 }

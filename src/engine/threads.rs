@@ -13,6 +13,8 @@ pub struct Ended {
     pub name: String,
     /// How.
     pub result: Result<(), String>,
+    /// Whether [`Threads::count`] has it.
+    pub is_waited_for: bool,
 }
 
 /// Threads that report their end.
@@ -50,7 +52,7 @@ impl Threads {
             }
             let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(panic_message(&*panic)));
             // Nobody listens any more only when the engine itself is gone.
-            let _ = ends.send(Ended { name: own_name, result });
+            let _ = ends.send(Ended { name: own_name, result, is_waited_for: true });
         };
         let handle = std::thread::Builder::new()
             .name(name.to_owned())
@@ -60,7 +62,24 @@ impl Threads {
         Ok(())
     }
 
-    /// How many were started.
+    /// Starts a thread whose end nobody waits for, because nothing is lost when the process ends before it. Only a panic in
+    /// it is told.
+    ///
+    /// # Errors
+    /// The operating system has no thread to give.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    pub fn start_background(&mut self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
+        let (ends, own_name) = (self.ends.clone(), name.to_owned());
+        let body = move || {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
+                let _ = ends.send(Ended { name: own_name, result: Err(panic_message(&*panic)), is_waited_for: false });
+            }
+        };
+        let started = std::thread::Builder::new().name(name.to_owned()).spawn(body);
+        started.map(|_| ()).map_err(|error| StartError::Thread { name: name.to_owned(), error })
+    }
+
+    /// How many were started to be waited for.
     pub fn count(&self) -> usize {
         self.handles.len()
     }

@@ -144,12 +144,14 @@ pub enum GapReason {
     Desynchronized,
     /// The stream broke at the same position again and again, and was taken up behind it.
     Unreadable,
+    /// Batches of the log were damaged, and have been given up by salvage.
+    Salvaged,
 }
 
 impl GapReason {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::CursorTooOld, Self::CursorClamped, Self::Sync, Self::Desynchronized, Self::Unreadable];
+    pub const ALL: [Self; 6] =
+        [Self::CursorTooOld, Self::CursorClamped, Self::Sync, Self::Desynchronized, Self::Unreadable, Self::Salvaged];
 
     /// The name used in `/status`, metrics and dumps.
     pub const fn as_str(self) -> &'static str {
@@ -159,6 +161,7 @@ impl GapReason {
             Self::Sync => "sync",
             Self::Desynchronized => "desynchronized",
             Self::Unreadable => "unreadable",
+            Self::Salvaged => "salvaged",
         }
     }
 }

@@ -16,16 +16,20 @@
 //! - a batch without facts (cursor or clock alone) is written at most once a second;
 //! - questions ([`inquiry`](crate::community::inquiry)) are answered between batches, at most
 //!   [`INQUIRIES_PER_BATCH_MAX`] after each and for [`INQUIRY_TURN_MICROS`]: no number of them keeps the stream waiting;
+//! - a snapshot holds what is folded, and nothing that is only in flight;
 //! - where the disk is full, nothing is taken from the rings, so the reader stops reading; readers are still served.
 
 mod errands;
+mod snapshots;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::errands::{Done, Errands, Inline, Loops, threaded};
+pub use self::snapshots::{Policy, save};
 
+use self::snapshots::Snapshots;
 use super::lanes::Token;
 use super::worker::Product;
 use crate::clock::{Clock, Now};
@@ -36,7 +40,7 @@ use crate::limits::{
     BATCH_DELAY_MILLIS, BATCH_FACTS_MAX, IDLE_BATCH_INTERVAL_MILLIS, INQUIRIES_PER_BATCH_MAX, INQUIRY_TURN_MICROS,
     MINUTE_MICROS, SECOND_MICROS,
 };
-use crate::log::{Log, LogError, Lsn};
+use crate::log::{Log, LogError, Lsn, Taken};
 use crate::ring::{Consumer, Signal};
 use crate::syntax::Time;
 use crate::telemetry::Telemetry;
@@ -96,6 +100,9 @@ pub struct Committer {
     sync_since: Option<Duration>,
     /// Empty buffers for what will be gathered.
     spare: Vec<Gathered>,
+    /// The last LSN that the fold holds.
+    folded_lsn: Lsn,
+    snapshots: Snapshots,
     encoded: Vec<u8>,
     /// The number of the token whose cursor is in the log.
     token_written: u64,
@@ -116,6 +123,8 @@ struct Gathered {
 
 struct InFlight {
     lsn: Lsn,
+    /// Size of its payload.
+    bytes: u64,
     batch: Gathered,
 }
 
@@ -158,6 +167,10 @@ pub struct Parts {
     pub inquiries: Answerer,
     /// Who waits for the disk.
     pub errands: Box<dyn Errands>,
+    /// When snapshots are taken.
+    pub snapshots: Policy,
+    /// How many bytes of batches were folded behind the last snapshot.
+    pub replayed_bytes: u64,
 }
 
 const BATCH_DELAY: Duration = Duration::from_millis(BATCH_DELAY_MILLIS);
@@ -171,6 +184,8 @@ const LIVE_MICROS: i64 = MINUTE_MICROS;
 impl Committer {
     /// Puts a committer together.
     pub fn new(parts: Parts) -> Self {
+        let folded_lsn = parts.log.status().last_lsn;
+        let snapshots = Snapshots::new(parts.snapshots, parts.replayed_bytes, parts.clock.monotonic());
         let inputs = parts.rings.into_iter().map(|ring| Input { ring, token: None }).collect();
         let mut committer = Self {
             log: parts.log,
@@ -187,6 +202,8 @@ impl Committer {
             in_flight_facts: 0,
             sync_since: None,
             spare: Vec::new(),
+            folded_lsn,
+            snapshots,
             encoded: Vec::new(),
             token_written: 0,
             idle_written_at: Duration::ZERO,
@@ -224,6 +241,7 @@ impl Committer {
         }
         self.write()?;
         self.begin_sync()?;
+        self.take_snapshot();
         if published || self.is_idle() {
             self.answer();
         }
@@ -374,8 +392,9 @@ impl Committer {
         self.log.tell_time(u32::try_from(self.now.micros() / SECOND_MICROS).unwrap_or(0));
         match self.log.append(Batch::VERSION, &self.encoded) {
             Ok(lsn) => {
+                let bytes = self.encoded.len() as u64;
                 self.in_flight_facts += batch.facts.len();
-                self.in_flight.extend(self.unwritten.take().map(|batch| InFlight { lsn, batch }));
+                self.in_flight.extend(self.unwritten.take().map(|batch| InFlight { lsn, bytes, batch }));
                 Ok(())
             }
             Err(LogError::Busy) => Ok(()),
@@ -400,7 +419,14 @@ impl Committer {
     fn settle(&mut self) -> Result<bool, LogError> {
         let mut published = false;
         while let Some(done) = self.errands.take() {
-            let Done::Sync(done) = done;
+            let done = match done {
+                Done::Sync(done) => done,
+                Done::Snapshot(done) => {
+                    let taken = self.log.finish_snapshot(done);
+                    self.snapshot_ended(taken);
+                    continue;
+                }
+            };
             let durable = self.log.finish_sync(done)?;
             if let Some(since) = self.sync_since.take() {
                 self.telemetry.log_sync.record(self.clock.monotonic().saturating_sub(since));
@@ -420,8 +446,10 @@ impl Committer {
     fn fold_up_to(&mut self, durable: Lsn) {
         let gaps = self.folded.fold.gaps_seen();
         let first_batches = self.in_flight.partition_point(|flying| flying.lsn <= durable);
-        for InFlight { batch, .. } in self.in_flight.range(..first_batches) {
+        for InFlight { lsn, bytes, batch } in self.in_flight.range(..first_batches) {
             self.folded.apply(&batch.facts);
+            self.folded_lsn = *lsn;
+            self.snapshots.folded(*bytes);
         }
         self.folded.publish();
         // The fold finds some by itself.
@@ -443,11 +471,48 @@ impl Committer {
         self.report();
     }
 
+    /// Writes the fold out, where that is due. The disk's part is done elsewhere.
+    fn take_snapshot(&mut self) {
+        let begun = self.clock.monotonic();
+        if !self.snapshots.is_due(begun) {
+            return;
+        }
+        self.snapshots.begun(begun);
+        match snapshots::save(&self.folded.fold, &mut self.log, self.folded_lsn) {
+            Ok(pending) => self.errands.snapshot(pending),
+            Err(error) => self.snapshot_ended(Err(error)),
+        }
+        self.telemetry.snapshot_pause.record(self.clock.monotonic().saturating_sub(begun));
+    }
+
+    fn snapshot_ended(&mut self, taken: Result<Taken, LogError>) {
+        self.snapshots.ended(taken.is_err());
+        match taken {
+            Ok(Taken { lsn, bytes, dropped }) => {
+                self.telemetry.snapshots.increment();
+                let (segments, snapshots) = (dropped.segments, dropped.snapshots);
+                tracing::info!(
+                    lsn,
+                    bytes,
+                    dropped.segments = segments,
+                    dropped.snapshots = snapshots,
+                    "took a snapshot"
+                );
+            }
+            Err(error) => {
+                self.telemetry.snapshots_failed.increment();
+                tracing::error!(%error, "no snapshot this time: the log goes on, and another is tried");
+            }
+        }
+        self.report();
+    }
+
     fn report(&mut self) {
         let status = self.log.status();
         let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         self.telemetry.last_lsn.set(gauge(status.last_lsn));
         self.telemetry.durable_lsn.set(gauge(status.durable_lsn));
+        self.telemetry.snapshot_lsn.set(gauge(status.snapshot_lsn));
         self.telemetry.segments.set(gauge(status.segments));
         self.telemetry.log_bytes.set(gauge(status.bytes));
         let stats = self.folded.fold.stats();

@@ -55,10 +55,10 @@ mod writer;
 pub use check::{CheckReport, Fault, FaultKind, Verdict, check};
 pub use error::LogError;
 pub use read::{ReadReport, Tail, read, read_batches, size};
-pub use repair::{Recovered, TornTail};
+pub use repair::{DamagedSnapshot, Recovered, TornTail};
 pub use retention::Dropped;
 pub use salvage::{SalvageReport, salvage};
-pub use snapshot::{PendingSnapshot, SnapshotDone, SnapshotWriter, Taken};
+pub use snapshot::{PendingSnapshot, SnapshotDone, SnapshotFile, SnapshotWriter, Taken, snapshots};
 pub use writer::{Log, LogStatus, Options, PendingSync, SyncDone};
 
 use std::path::{Path, PathBuf};

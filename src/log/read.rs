@@ -14,10 +14,11 @@ use std::path::{Path, PathBuf};
 use super::record::Kind;
 use super::recovery::{Action, Place};
 use super::segment::{self, Segment};
+use super::snapshot;
 use super::start::{self, Start};
 use super::walk::{End, Walk, deliver, survey};
 use super::{Each, Entry, Hole, Item, LogError, Lsn, lock_path, log_dir};
-use crate::disk::Disk;
+use crate::disk::{Disk, Mode};
 
 /// What a reading has found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -211,7 +212,13 @@ pub(super) fn list(disk: &dyn Disk, dir: &Path) -> Result<Vec<Segment>, LogError
 /// # Errors
 /// [`LogError::Missing`], [`LogError::Read`].
 pub fn size(disk: &dyn Disk, dir: &Path) -> Result<u64, LogError> {
-    list(disk, dir)?.iter().try_fold(0, |sum, segment| Ok(sum + segment.size(disk)?))
+    let newest = snapshot::list(disk, &log_dir(dir)).ok().and_then(|mut snapshots| snapshots.pop());
+    let base = newest.as_ref().map_or(0, |snapshot| snapshot.lsn);
+    let of_snapshot =
+        newest.map_or(Ok(0), |snapshot| disk.open(&snapshot.path, Mode::Read).and_then(|file| file.size()));
+    let segments = list(disk, dir)?;
+    let from = segments.partition_point(|segment| segment.first <= base + 1).saturating_sub(1);
+    segments[from..].iter().try_fold(of_snapshot.unwrap_or(0), |sum, segment| Ok(sum + segment.size(disk)?))
 }
 
 /// Whether a writer is at work. Where that cannot be asked, it may be.

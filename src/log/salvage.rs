@@ -33,6 +33,8 @@ pub struct SalvageReport {
     pub snapshot_lsn: Lsn,
     /// Where damaged files are kept.
     pub kept: Vec<PathBuf>,
+    /// Whether a segment was missing, in the place of which a hole was put.
+    pub is_bridged: bool,
 }
 
 /// Salvages the log in `dir`, which nobody else may write to meanwhile. A log that is whole is left as it is, and so is a torn
@@ -230,6 +232,7 @@ impl Salvage<'_> {
             .put(&header.encode(Magic::Segment))
             .and_then(|()| copy.put_with(|out| Head::hole(header.salt, first, last).encode(&[], out)));
         self.replace(&segment, copy, copied)?;
+        self.report.is_bridged = true;
         self.report.holes.push(Hole { first, last });
         Ok(())
     }

@@ -67,6 +67,27 @@ pub(super) fn list(disk: &dyn Disk, log_dir: &Path) -> io::Result<Vec<Snapshot>>
     Ok(snapshots)
 }
 
+/// A snapshot, as it lies there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct SnapshotFile {
+    /// The last LSN that its state holds.
+    pub lsn: Lsn,
+    /// Its size in bytes.
+    pub bytes: u64,
+}
+
+/// The snapshots of the log in `dir` that are whole, oldest first.
+///
+/// # Errors
+/// [`LogError::Read`]
+pub fn snapshots(disk: &dyn Disk, dir: &Path) -> Result<Vec<SnapshotFile>, LogError> {
+    let log_dir = super::log_dir(dir);
+    let listed = list(disk, &log_dir).map_err(|error| LogError::read(&log_dir, 0, error))?;
+    let whole =
+        |snapshot: Snapshot| verify(disk, &snapshot).ok().map(|bytes| SnapshotFile { lsn: snapshot.lsn, bytes });
+    Ok(listed.into_iter().filter_map(whole).collect())
+}
+
 /// Why a file is no snapshot that can be used.
 #[derive(Debug)]
 pub(super) enum Unusable {

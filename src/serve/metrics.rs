@@ -81,6 +81,12 @@ impl Figures {
         page.histogram("atrarium_log_sync", "One sync of the log.", sync)?;
         page.integer("atrarium_log_last_lsn", "The last LSN written.", None, told.last_lsn.get())?;
         page.integer("atrarium_log_durable_lsn", "The last LSN known to be on disk.", None, told.durable_lsn.get())?;
+        let lsn = told.snapshot_lsn.get();
+        page.integer("atrarium_log_snapshot_lsn", "The last LSN in the newest snapshot.", None, lsn)?;
+        page.counter("atrarium_snapshots", "Snapshots taken, and read back whole.", told.snapshots.get())?;
+        let failed = told.snapshots_failed.get();
+        page.counter("atrarium_snapshots_failed", "Snapshots that could not be taken.", failed)?;
+        page.histogram("atrarium_snapshot_pause", "Folding stood still for a snapshot.", &told.snapshot_pause)?;
         page.integer("atrarium_log_segments", "Segments of the log.", None, told.segments.get())?;
         page.integer("atrarium_log", "Size of the log.", Some(Unit::Bytes), told.log_bytes.get())?;
         page.integer("atrarium_posts", "Posts in the view.", None, told.posts.get())?;

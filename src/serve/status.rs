@@ -60,6 +60,8 @@ pub struct LogStatus {
     pub last_lsn: i64,
     /// The last LSN known to be on disk.
     pub durable_lsn: i64,
+    /// The last LSN that the newest snapshot holds; 0 where there is none.
+    pub snapshot_lsn: i64,
     /// Files.
     pub segments: i64,
     /// Bytes in all of them.
@@ -110,6 +112,7 @@ impl Status {
             log: LogStatus {
                 last_lsn: telemetry.last_lsn.get(),
                 durable_lsn: telemetry.durable_lsn.get(),
+                snapshot_lsn: telemetry.snapshot_lsn.get(),
                 segments: telemetry.segments.get(),
                 bytes: telemetry.log_bytes.get(),
             },

@@ -16,6 +16,10 @@ pub fn replayed<L: AsRef<str>>(lines: &[L], parts: usize) -> (BTreeMap<&'static 
     let mut refused = BTreeMap::new();
     for part in lines.chunks(lines.len().div_ceil(parts)) {
         let mut replay = Replay::open(home.path(), &Clock::real(), &mut |_, _| {}).expect("a log");
+        // Where there are restarts, they go through snapshots.
+        if parts > 1 {
+            replay.snapshot_every(1);
+        }
         for line in part {
             replay.frame(line.as_ref().as_bytes()).expect("the disk holds");
         }

@@ -53,11 +53,7 @@ pub(super) fn save<E>(
     save_claims(feeds, ranks, chunks)
 }
 
-fn save_claims<E>(
-    feeds: &FxHashMap<CommunityId, Feed>,
-    ranks: &Ranks,
-    chunks: &mut Chunks<'_, E>,
-) -> Result<(), E> {
+fn save_claims<E>(feeds: &FxHashMap<CommunityId, Feed>, ranks: &Ranks, chunks: &mut Chunks<'_, E>) -> Result<(), E> {
     let of_feed = |(&id, feed): (&CommunityId, &Feed)| {
         feed.claims.iter().map(|&(date, community)| (id, ranks.community(community), date)).collect::<Vec<_>>()
     };

@@ -70,8 +70,7 @@ impl Fold {
             self.feeds.iter().map(|(&id, feed)| (id, owner_of(feed))).collect();
         for (id, owner) in owners {
             self.feeds.entry(id).or_default().owner = owner;
-            let is_served =
-                |owner: &u32| self.live_config(*owner).is_some_and(|body| body.config.id == id);
+            let is_served = |owner: &u32| self.live_config(*owner).is_some_and(|body| body.config.id == id);
             if let Some(owner) = owner.filter(is_served) {
                 self.communities[owner].open = Some(id);
             }

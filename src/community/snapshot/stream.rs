@@ -128,7 +128,8 @@ fn take_gap(row: &mut In<'_>) -> Result<Gap, Fault> {
     let witnessed = row.time()?;
     let host = Host::new(row.text()?);
     let name = row.text()?;
-    let reason = GapReason::ALL.into_iter().find(|reason| reason.as_str() == name).ok_or("a gap's reason is unknown")?;
+    let reason =
+        GapReason::ALL.into_iter().find(|reason| reason.as_str() == name).ok_or("a gap's reason is unknown")?;
     let did = row.optional(|row| row.parsed("a DID breaks its syntax"))?;
     Ok(Gap { witnessed, host, did, reason })
 }
@@ -156,9 +157,8 @@ pub(super) fn take_orphan(orphans: &mut Orphans, row: &mut In<'_>) -> Result<(),
         2 => Some(OrphanKind::Deleted),
         _ => return Err("an orphan is of an unknown kind"),
     };
-    let mut orphan = |kind| -> Result<Orphan, Fault> {
-        Ok(Orphan { rev: row.tid()?, kind, witnessed: row.time_near(queued)? })
-    };
+    let mut orphan =
+        |kind| -> Result<Orphan, Fault> { Ok(Orphan { rev: row.tid()?, kind, witnessed: row.time_near(queued)? }) };
     let orphan = kind.map(&mut orphan).transpose()?;
     orphans.restore(Queued { fingerprint, queued, orphan });
     if orphans.queued() > ORPHANS_MAX { Err("there are more orphans than are kept") } else { Ok(()) }

@@ -1,28 +1,33 @@
 //! Errands: what takes the disk its time, done elsewhere while the committer goes on.
 //!
 //! ```text
-//! committer ──PendingSync──► sync loop ──SyncDone──► committer
+//! committer ──PendingSync──────► sync loop ──────SyncDone──────► committer
+//!           ──PendingSnapshot──► snapshot loop ──SnapshotDone──►
 //! ```
-//! In: syncs that were begun. Out: their answers, in order, and a call of the committer's signal for each.
+//! In: syncs and snapshots that were begun. Out: their answers, and a call of the committer's signal for each.
 //!
-//! What always holds: one sync is under way at a time (the log begins no second one), and an answer is told once.
+//! What always holds: one of each kind is under way at a time, and an answer is told once.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::log::{PendingSync, SyncDone};
+use crate::log::{PendingSnapshot, PendingSync, SnapshotDone, SyncDone};
 use crate::ring::{self, Consumer, Full, Producer, Signal};
 
 /// What came back.
 pub enum Done {
     /// Of [`Errands::sync`].
     Sync(SyncDone),
+    /// Of [`Errands::snapshot`].
+    Snapshot(SnapshotDone),
 }
 
 /// Who waits for the disk.
 pub trait Errands: Send {
     /// Runs a sync, now or later, here or elsewhere.
     fn sync(&mut self, sync: PendingSync);
+    /// Makes a snapshot certain that was written, now or later, here or elsewhere.
+    fn snapshot(&mut self, snapshot: PendingSnapshot);
     /// The next answer, if one is there.
     fn take(&mut self) -> Option<Done>;
     /// Whether one is there.
@@ -32,20 +37,25 @@ pub trait Errands: Send {
 /// Does everything at once, on the committer's own thread.
 #[derive(Default)]
 pub struct Inline {
-    done: Option<SyncDone>,
+    synced: Option<SyncDone>,
+    taken: Option<SnapshotDone>,
 }
 
 impl Errands for Inline {
     fn sync(&mut self, sync: PendingSync) {
-        self.done = Some(sync.run());
+        self.synced = Some(sync.run());
+    }
+
+    fn snapshot(&mut self, snapshot: PendingSnapshot) {
+        self.taken = Some(snapshot.run());
     }
 
     fn take(&mut self) -> Option<Done> {
-        self.done.take().map(Done::Sync)
+        self.synced.take().map(Done::Sync).or_else(|| self.taken.take().map(Done::Snapshot))
     }
 
     fn has_done(&self) -> bool {
-        self.done.is_some()
+        self.synced.is_some() || self.taken.is_some()
     }
 }
 
@@ -56,23 +66,33 @@ const IDLE: Duration = Duration::from_secs(1);
 
 /// Errands that loops on other threads run, and those loops. `signal` is the committer's: it is called for every answer.
 pub fn threaded(signal: &Arc<Signal>) -> (Threaded, Loops) {
+    let (syncs, synced, sync_loop) = between(signal);
+    let (snapshots, taken, snapshot_loop) = between(signal);
+    (Threaded { syncs, synced, snapshots, taken }, Loops { syncs: sync_loop, snapshots: snapshot_loop })
+}
+
+/// Both ends of the committer, and the loop between them.
+fn between<T: Send, D: Send>(signal: &Arc<Signal>) -> (Producer<T>, Consumer<D>, Loop<T, D>) {
     let asked = Signal::new();
-    let (to_loop, from_committer) = ring::channel(SLOTS, &asked);
-    let (to_committer, from_loop) = ring::channel(SLOTS, signal);
-    let syncs = Loop { from: from_committer, signal: asked, to: to_committer };
-    (Threaded { syncs: to_loop, synced: from_loop }, Loops { syncs })
+    let (to_loop, from) = ring::channel(SLOTS, &asked);
+    let (to, from_loop) = ring::channel(SLOTS, signal);
+    (to_loop, from_loop, Loop { from, signal: asked, to })
 }
 
 /// The committer's end.
 pub struct Threaded {
     syncs: Producer<PendingSync>,
     synced: Consumer<SyncDone>,
+    snapshots: Producer<PendingSnapshot>,
+    taken: Consumer<SnapshotDone>,
 }
 
 /// The other ends: one thread each.
 pub struct Loops {
     /// Runs syncs.
     pub syncs: Loop<PendingSync, SyncDone>,
+    /// Runs snapshots.
+    pub snapshots: Loop<PendingSnapshot, SnapshotDone>,
 }
 
 /// Runs errands of one kind until the committer has gone.
@@ -88,12 +108,16 @@ impl Errands for Threaded {
         let _no_one_left = self.syncs.push(sync);
     }
 
+    fn snapshot(&mut self, snapshot: PendingSnapshot) {
+        let _no_one_left = self.snapshots.push(snapshot);
+    }
+
     fn take(&mut self) -> Option<Done> {
-        self.synced.pop().map(Done::Sync)
+        self.synced.pop().map(Done::Sync).or_else(|| self.taken.pop().map(Done::Snapshot))
     }
 
     fn has_done(&self) -> bool {
-        !self.synced.is_empty()
+        !self.synced.is_empty() || !self.taken.is_empty()
     }
 }
 

@@ -86,6 +86,35 @@ fn any_flipped_bit_of_a_snapshot_is_noticed() {
     assert_eq!(rig.read().unwrap().0.snapshot_lsn, 20);
 }
 
+/// Each record of it is whole, and one is gone or there twice.
+#[test]
+fn a_chunk_that_is_missing_or_there_twice_is_noticed() {
+    let (rig, batches) = with_two_snapshots();
+    let whole = rig.disk.contents(&snapshot_path(30)).unwrap();
+    let (mut ends, mut at) = (vec![HEADER_BYTES], HEADER_BYTES);
+    while at < whole.len() {
+        let len = u32::from_le_bytes(whole[at + 4..at + 8].try_into().unwrap()) as usize;
+        at += record::size(len);
+        ends.push(at);
+    }
+    assert_eq!(ends.len(), 32, "30 chunks and the end");
+    let mut changed = Vec::new();
+    for pair in ends.windows(2) {
+        changed.push([&whole[..pair[0]], &whole[pair[1]..]].concat());
+        changed.push([&whole[..pair[1]], &whole[pair[0]..]].concat());
+    }
+    // All but the first few chunks are missing, and the end is there.
+    changed.push([&whole[..ends[5]], &whole[ends[30]..]].concat());
+    for bytes in changed {
+        rig.disk.put(&snapshot_path(30), bytes);
+        let (report, read) = rig.read().unwrap();
+        assert_eq!((report.snapshot_lsn, &read), (20, &batches));
+    }
+    // Another's name.
+    rig.disk.put(&snapshot_path(31), whole);
+    assert_eq!(rig.read().unwrap().0.snapshot_lsn, 20);
+}
+
 #[test]
 fn both_damaged_and_the_whole_log_is_read() {
     let (rig, batches) = with_two_snapshots();

@@ -1,8 +1,8 @@
 //! Puts deliberate faults into a copy of the program, one by one, and demands that a test catches each.
 //!
 //! ```text
-//! cargo run -p mutants                 all faults of tools/mutants/faults.txt, and a table
-//! cargo run -p mutants -- WORD…        those whose name holds one of the words
+//! cargo run -p mutants                 all faults of tools/mutants/{faults,storage}.txt, and a table
+//! cargo run -p mutants -- WORD…        those whose name or file holds one of the words (src/log, say)
 //! cargo run -p mutants -- --check      only whether every fault can still be applied
 //! ```
 //! The copy lies in the target directory (`CARGO_TARGET_DIR`, else `target`) and is built there too. Exit code 0: every
@@ -49,8 +49,10 @@ fn run(arguments: &[String]) -> Result<bool, String> {
         println!("{} faults can be applied", faults.len());
         return Ok(true);
     }
-    let chosen =
-        |fault: &&Fault| arguments.is_empty() || arguments.iter().any(|word| fault.name.contains(word.as_str()));
+    let chosen = |fault: &&Fault| {
+        arguments.is_empty()
+            || arguments.iter().any(|word| fault.name.contains(word.as_str()) || fault.file.contains(word.as_str()))
+    };
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| top().join("target"), PathBuf::from).join("mutants");
     let tree = target.join("tree");
     copy_tree(&top(), &tree).map_err(|error| format!("cannot copy the tree to {}: {error}", tree.display()))?;
@@ -68,10 +70,17 @@ fn run(arguments: &[String]) -> Result<bool, String> {
     Ok(all_caught)
 }
 
+/// Faults of the rules, and of what makes facts durable.
+const LISTS: [&str; 2] = ["faults.txt", "storage.txt"];
+
 /// The list, if every fault in it can be applied.
 fn checked_list(top: &Path) -> Result<Vec<Fault>, String> {
-    let path = top.join("tools/mutants/faults.txt");
-    let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let mut text = String::new();
+    for name in LISTS {
+        let path = top.join("tools/mutants").join(name);
+        text += &fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        text += "\n";
+    }
     let faults = list::parse(&text)?;
     let errors: Vec<String> = faults.iter().filter_map(|fault| faulty_text(fault, top).err()).collect();
     if errors.is_empty() { Ok(faults) } else { Err(errors.join("\n")) }
@@ -164,7 +173,7 @@ mod tests {
     /// The list stays true while the program changes: every old text stands in its file exactly once.
     #[test]
     fn every_fault_can_be_applied() {
-        let faults = checked_list(&top()).unwrap_or_else(|why| panic!("mend tools/mutants/faults.txt:\n{why}"));
-        assert!(faults.len() >= 25, "{} faults", faults.len());
+        let faults = checked_list(&top()).unwrap_or_else(|why| panic!("mend the lists in tools/mutants:\n{why}"));
+        assert!(faults.len() >= 100, "{} faults", faults.len());
     }
 }
