@@ -182,8 +182,9 @@ pub const SNAPSHOT_LOG_BYTES: u64 = 64 << 20;
 pub const SNAPSHOT_AGE_SECONDS: u64 = 3600;
 /// …but not sooner than this after the last try, in seconds: while the fold is written out, nothing is folded.
 pub const SNAPSHOT_PAUSE_SECONDS: u64 = 60;
-/// The log is read in pieces of this size, in bytes; a larger record is read whole.
-pub const LOG_READ_BYTES: usize = 256 << 10;
+/// The log is read in pieces of this size, in bytes; a larger record is read whole. Under the fuzzer logs are small, and are
+/// to have several pieces all the same.
+pub const LOG_READ_BYTES: usize = if cfg!(fuzzing) { 1 << 10 } else { 256 << 10 };
 /// A lock is tried this many times, without a wait: who only asks whether it is held has it for microseconds.
 pub const LOCK_TRIES: usize = 64;
 
