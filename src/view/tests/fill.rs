@@ -76,7 +76,8 @@ fn a_filled_ring_is_the_one_that_inserts_make() {
 
 #[test]
 fn full_chunks_are_filled() {
-    let posts: Vec<(PostKey, Tags)> = (0..4 * CHUNK_ENTRIES as u64).map(|number| (a_post(2 * number), tags(1))).collect();
+    let posts: Vec<(PostKey, Tags)> =
+        (0..4 * CHUNK_ENTRIES as u64).map(|number| (a_post(2 * number), tags(1))).collect();
     let (authors, posts) = filled(&posts);
     let (mut room, mut dids) = (Room::new(Hashtags::One), Dids::default());
     room.fill(&authors, posts, &mut dids);
