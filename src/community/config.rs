@@ -17,11 +17,11 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Fold;
-use super::told::Told;
 use super::lineage::Past;
 use super::names::{DidIndex, Key};
 use super::rulings::{Docket, Subject};
 use super::standing::Standing;
+use super::told::Told;
 use super::version::Version;
 use crate::fact::{Body, Collection, CommunityId, CommunityInfo, Config, Record, Stage};
 use crate::syntax::{AtUri, Nsid, RecordUri, Tid, Time};

@@ -23,9 +23,9 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Fold;
-use super::told::Told;
 use super::names::DidIndex;
 use super::posts::PostBody;
+use super::told::Told;
 use crate::fact::{Change, CommunityId, CommunityInfo};
 use crate::syntax::Time;
 

@@ -14,8 +14,8 @@ use std::ops::{Index, IndexMut};
 use rustc_hash::FxHashMap;
 
 use super::Fold;
-use super::told::Told;
 use super::names::DidIndex;
+use super::told::Told;
 use crate::fact::{Account, CommunityId, Gap, GapReason};
 use crate::syntax::{Did, Time};
 

@@ -24,13 +24,13 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Fold;
-use super::told::Told;
 use super::config::Community;
 use super::due::Due;
 use super::feeds::Place;
 use super::index::Index;
 use super::names::{DidIndex, Key};
 use super::people::People;
+use super::told::Told;
 use super::version::Version;
 use crate::fact::{Body, Change, CommunityId, Post, PostKey, Record, Tags};
 use crate::limits::RETENTION_MICROS;

@@ -12,10 +12,10 @@
 use rustc_hash::FxHashMap;
 
 use super::Fold;
-use super::told::Told;
 use super::bounds::{level, with_room};
 use super::feeds::Author;
 use super::names::{DidIndex, Key};
+use super::told::Told;
 use crate::fact::{Change, CommunityId};
 use crate::syntax::Tid;
 use crate::telemetry::Bound;

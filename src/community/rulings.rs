@@ -18,9 +18,9 @@
 use std::cmp::Ordering;
 
 use super::Fold;
-use super::told::Told;
 use super::authority::Grounds;
 use super::names::{DidIndex, Key};
+use super::told::Told;
 use super::version::Version;
 use crate::fact::{Acceptance, Action, Body, Collection, Record, Target, Verb};
 use crate::syntax::{Did, RecordUri, Time, compare_repositories};

@@ -11,10 +11,10 @@
 //!   accounts that it blocks, its owner never among them, known to the fold otherwise or not.
 
 use super::Fold;
-use super::told::Told;
 use super::feeds::Place;
 use super::posts::{PostBody, PostRow};
 use super::rulings::{Docket, Subject};
+use super::told::Told;
 use crate::fact::{Change, Excluded};
 
 impl Fold {

@@ -8,9 +8,9 @@
 //! Memberships of one DID are bounded; one that is deleted or inactive makes room for a new one (`bounds`).
 
 use super::Fold;
-use super::told::Told;
 use super::names::{DidIndex, Key};
 use super::rulings::Docket;
+use super::told::Told;
 use super::version::Version;
 use crate::fact::{AccessType, Body, Membership, Record};
 use crate::syntax::{RecordUri, Time};

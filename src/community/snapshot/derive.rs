@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use crate::community::Fold;
 use crate::community::feeds::{Author, Place};
-use crate::community::posts::PostBody;
 use crate::community::names::DidIndex;
+use crate::community::posts::PostBody;
 use crate::community::told::Told;
 use crate::fact::CommunityId;
 

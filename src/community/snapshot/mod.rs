@@ -104,6 +104,9 @@ impl Section {
     }
 }
 
+/// Where chunks go: section, version, payload.
+type Put<'a, E> = dyn FnMut(u8, u8, &[u8]) -> Result<(), E> + 'a;
+
 /// How many rows of each section were written, or read.
 type Rows = [u64; Section::ALL.len()];
 
@@ -114,7 +117,7 @@ impl Fold {
     ///
     /// # Errors
     /// The first that `put` gives.
-    pub fn save<E>(&self, put: &mut dyn FnMut(u8, u8, &[u8]) -> Result<(), E>) -> Result<(), E> {
+    pub fn save<E>(&self, put: &mut Put<'_, E>) -> Result<(), E> {
         let Self {
             people,
             posts,
@@ -177,7 +180,7 @@ impl Ranks {
 
 /// Rows on their way into chunks.
 struct Chunks<'a, E> {
-    put: &'a mut dyn FnMut(u8, u8, &[u8]) -> Result<(), E>,
+    put: &'a mut Put<'a, E>,
     section: Section,
     payload: Vec<u8>,
     rows: Rows,
