@@ -104,8 +104,8 @@ impl Section {
     }
 }
 
-/// What takes the chunks: section, version, payload.
-pub type Put<'a, E> = dyn FnMut(u8, u8, &[u8]) -> Result<(), E> + 'a;
+/// Where chunks go: section, version, payload.
+type Put<'a, E> = dyn FnMut(u8, u8, &[u8]) -> Result<(), E> + 'a;
 
 /// How many rows of each section were written, or read.
 type Rows = [u64; Section::ALL.len()];

@@ -1,15 +1,17 @@
 //! Posts in bulk: a ring that was filled is the one that the same posts make one by one.
 
+use rustc_hash::FxHashMap;
+
 use super::retag::{a_post, carried, tags};
 use crate::fact::{FilledPost, PostKey, ShortKey, Tags};
 use crate::limits::CHUNK_ENTRIES;
 use crate::syntax::Did;
 use crate::view::chunk::Hashtags;
-use crate::view::room::Room;
+use crate::view::room::{FilledSeats, Room};
 use crate::view::root::Root;
 use crate::view::seats::Dids;
 
-fn filled(posts: &[(PostKey, Tags)]) -> (Vec<Did>, Vec<FilledPost>) {
+fn filled(posts: &[(PostKey, Tags)]) -> (FilledSeats, Vec<FilledPost>) {
     let mut authors: Vec<Did> = posts.iter().map(|(post, _)| post.did.clone()).collect();
     authors.sort();
     authors.dedup();
@@ -21,7 +23,7 @@ fn filled(posts: &[(PostKey, Tags)]) -> (Vec<Did>, Vec<FilledPost>) {
         tags: tags.clone(),
     };
     let posts = posts.iter().map(of).collect();
-    (authors, posts)
+    (FilledSeats { id: None, authors: authors.into(), seats: FxHashMap::default() }, posts)
 }
 
 fn root(room: &mut Room) -> Root {
@@ -43,7 +45,7 @@ fn a_filled_ring_is_the_one_that_inserts_make() {
                 let (piece, later) = rest.split_at(rng.usize(1..=rest.len()));
                 rest = later;
                 // One time in four they come one by one here too, and then behind a chunk with room in it.
-                let (authors, mut piece_filled) = filled(piece);
+                let (mut seats, mut piece_filled) = filled(piece);
                 if rng.u32(..8) == 0 {
                     piece_filled.reverse();
                 }
@@ -57,7 +59,7 @@ fn a_filled_ring_is_the_one_that_inserts_make() {
                         assert!(bulk.insert(post, tags.clone(), post.time_millis % 5 == 0, &mut dids));
                     }
                 } else {
-                    assert_eq!(bulk.fill(&authors, piece_filled, &mut dids), piece.len());
+                    assert_eq!(bulk.fill(&mut seats, piece_filled, &mut dids), piece.len());
                 }
                 assert_eq!((bulk.live, bulk.oldest_millis()), (told.live, told.oldest_millis()));
             }
@@ -78,9 +80,9 @@ fn a_filled_ring_is_the_one_that_inserts_make() {
 fn full_chunks_are_filled() {
     let posts: Vec<(PostKey, Tags)> =
         (0..4 * CHUNK_ENTRIES as u64).map(|number| (a_post(2 * number), tags(1))).collect();
-    let (authors, posts) = filled(&posts);
+    let (mut seats, posts) = filled(&posts);
     let (mut room, mut dids) = (Room::new(Hashtags::One), Dids::default());
-    room.fill(&authors, posts, &mut dids);
+    room.fill(&mut seats, posts, &mut dids);
     let root = root(&mut room);
     let lengths: Vec<usize> = root.chunks.iter().map(|chunk| chunk.entries().len()).collect();
     assert_eq!(lengths, [CHUNK_ENTRIES; 4]);
@@ -92,9 +94,9 @@ fn what_is_there_already_is_not_filled_again() {
     let mut sorted = posts;
     sorted.sort_by(|(a, _), (b, _)| a.cmp(b));
     let (mut room, mut dids) = (Room::new(Hashtags::One), Dids::default());
-    let (authors, first) = filled(&sorted[..200]);
-    assert_eq!(room.fill(&authors, first, &mut dids), 200);
-    let (authors, all) = filled(&sorted);
-    assert_eq!(room.fill(&authors, all, &mut dids), 100);
+    let (mut seats, first) = filled(&sorted[..200]);
+    assert_eq!(room.fill(&mut seats, first, &mut dids), 200);
+    let (mut seats, all) = filled(&sorted);
+    assert_eq!(room.fill(&mut seats, all, &mut dids), 100);
     assert_eq!(room.live, 300);
 }
