@@ -14,7 +14,7 @@
 //!
 //! | floor | rooms |
 //! |---|---|
-//! | 0 | [`limits`] every bound · [`clock`] the only time · [`syntax`] the protocol's words · [`telemetry`] what is counted |
+//! | 0 | [`limits`] every bound · [`clock`] the only time · [`syntax`] the protocol's words · [`telemetry`] what is counted · `sync` atomics, or loom's |
 //! | 1 | [`ring`] SPSC, the only unsafe code · [`disk`] the only file system |
 //! | 2 | [`wire`] sessions and events · [`filter`] which frames matter · [`fact`] what is kept · [`log`] bytes and LSNs · [`lexicon`] records held against `lexicons/` |
 //! | 3 | [`community`] the fold: the rules · [`view`] what readers see |
@@ -60,6 +60,7 @@ pub mod log;
 pub mod ring;
 #[cfg(feature = "server")]
 pub mod serve;
+mod sync;
 pub mod syntax;
 pub mod telemetry;
 pub mod view;

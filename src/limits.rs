@@ -182,8 +182,9 @@ pub const SNAPSHOT_LOG_BYTES: u64 = 64 << 20;
 pub const SNAPSHOT_AGE_SECONDS: u64 = 3600;
 /// …but not sooner than this after the last try, in seconds: while the fold is written out, nothing is folded.
 pub const SNAPSHOT_PAUSE_SECONDS: u64 = 60;
-/// The log is read in pieces of this size, in bytes; a larger record is read whole.
-pub const LOG_READ_BYTES: usize = 256 << 10;
+/// The log is read in pieces of this size, in bytes; a larger record is read whole. Under the fuzzer logs are small, and are
+/// to have several pieces all the same.
+pub const LOG_READ_BYTES: usize = if cfg!(fuzzing) { 1 << 10 } else { 256 << 10 };
 /// A lock is tried this many times, without a wait: who only asks whether it is held has it for microseconds.
 pub const LOCK_TRIES: usize = 64;
 
@@ -196,10 +197,10 @@ pub const PAGE_ITEMS_DEFAULT: usize = 50;
 /// The longest page cursor that is read, in bytes of text: a mixed page's holds three keys, of a DID (2,048 bytes) and a
 /// rkey (512 bytes) each. With a did:plc one key makes 72 bytes, three make 223.
 pub const PAGE_CURSOR_BYTES_MAX: usize = 10_400;
-/// Entries in a full chunk of the view.
-pub const CHUNK_ENTRIES: usize = 256;
+/// Entries in a full chunk of the view. Under loom chunks are full sooner.
+pub const CHUNK_ENTRIES: usize = if cfg!(loom) { 4 } else { 256 };
 /// Entries in the first chunk of a community, before it grows: thousands of communities have few posts. A power of two.
-pub const CHUNK_ENTRIES_FIRST: usize = 16;
+pub const CHUNK_ENTRIES_FIRST: usize = if cfg!(loom) { 2 } else { 16 };
 /// Authors that a community has had since it was opened: their numbers have 24 bits.
 pub const SEATS_MAX: usize = 1 << 24;
 

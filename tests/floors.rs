@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(&str, u8)] = &[
     ("limits", 0),
     ("clock", 0),
+    ("sync", 0),
     ("syntax", 0),
     ("telemetry", 0),
     ("ring", 1),

@@ -129,7 +129,7 @@ impl<'a> Folding<'a> {
             Item::Entry(entry) => {
                 self.restore()?;
                 let batch = Batch::decode(entry.version, entry.payload).map_err(|error| error.to_string())?;
-                self.folded.apply(&batch.facts);
+                batch.facts.iter().for_each(|fact| self.folded.fold.apply_untold(fact));
                 self.facts += batch.facts.len() as u64;
                 self.replayed_bytes += entry.payload.len() as u64;
                 self.done += entry.payload.len() as u64;
@@ -144,15 +144,15 @@ impl<'a> Folding<'a> {
     /// Ends the restoring of a snapshot.
     fn restore(&mut self) -> Result<(), String> {
         if let Some(restoring) = self.restoring.take() {
-            let writer = &mut self.folded.writer;
-            self.folded.fold = restoring.finish(&mut |change| writer.apply(change))?;
+            self.folded.fold = restoring.finish_untold()?;
         }
         Ok(())
     }
 
     fn finish(mut self) -> Result<Folded, StartError> {
         self.restore().map_err(StartError::Snapshot)?;
-        self.folded.publish();
+        // Nobody has read yet: the view is built once, from what everything has come to.
+        self.folded.show();
         Ok(self.folded)
     }
 }

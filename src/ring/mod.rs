@@ -29,7 +29,6 @@ mod recv;
 mod send;
 mod signal;
 mod slots;
-mod sync;
 
 #[cfg(all(test, not(loom)))]
 mod tests;
@@ -40,7 +39,7 @@ pub use recv::Consumer;
 pub use send::{Full, Producer};
 pub use signal::Signal;
 
-use sync::Arc;
+use crate::sync::Arc;
 
 /// Makes a ring. Its consumer sleeps on `consumer_signal`, which any number of rings may share.
 ///

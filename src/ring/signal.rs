@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
-use super::sync::{AtomicBool, Condvar, Mutex, Ordering, fence};
+use crate::sync::{AtomicBool, Condvar, Mutex, Ordering, fence};
 
 /// What one thread sleeps on, for any number of rings. Any thread may notify; only one may wait.
 pub struct Signal {

@@ -17,7 +17,7 @@ use std::mem::MaybeUninit;
 
 use crossbeam_utils::CachePadded;
 
-use super::sync::{Arc, AtomicBool, AtomicUsize, Ordering, UnsafeCell};
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering, UnsafeCell};
 
 /// The shared state that holds no item, so that a monitor can keep it longer than the ring lives.
 pub(super) struct Indices {

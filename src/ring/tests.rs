@@ -232,6 +232,18 @@ fn two_threads_pass_numbers_on_in_order() {
     }
 }
 
+/// As long as wanted: `STRESS=N` passes N million items through each of the rings.
+#[test]
+#[ignore = "long: STRESS=50 cargo test --release --no-default-features --lib stress -- --ignored --nocapture"]
+fn stress_of_numbers_in_order() {
+    let millions: u64 = std::env::var("STRESS").map_or(1, |text| text.parse().expect("STRESS: give a number"));
+    for (slots, seed) in [(1, 1), (2, 2), (16, 3), (4096, 4)] {
+        let count = if slots == 1 { millions * 100_000 } else { millions * 1_000_000 };
+        pass_on(slots, count, seed);
+        println!("{count} items through {slots} slots, each once and in order");
+    }
+}
+
 #[test]
 fn one_thread_sleeps_over_many_rings() {
     const RINGS: usize = 5;

@@ -125,6 +125,17 @@ impl<F: Feeds> Site<F> {
         &self.identity
     }
 
+    /// The answer to a request that came over no socket, `body` and all. `None` where somebody else must be asked first.
+    ///
+    /// This is what fuzzing asks: everything between the HTTP of hyper and the feeds.
+    pub fn respond(&self, head: &Parts, body: &[u8]) -> Option<Answer> {
+        match Handler::answer(self, head) {
+            Reply::Now(answer) => Some(answer),
+            Reply::WithBody(make) => Some(make(self, body)),
+            Reply::Later(_) => None,
+        }
+    }
+
     fn route(&self, head: &Parts) -> Reply<Self> {
         let path = head.uri.path();
         let Some(route) = Route::of(path) else { return Reply::Now(unknown(path)) };

@@ -103,7 +103,7 @@ pub fn check_datetime(text: &str) -> Result<(), SyntaxError> {
 ///
 /// # Errors
 /// Names the broken rule: what [`check_datetime`] refuses, and days, hours and time zones that do not exist (a leap
-/// second is one of them), and moments before the year 0 in UTC.
+/// second is one of them), and moments before the year 0 or after the year 9999 in UTC.
 pub fn parse_datetime(text: &str) -> Result<Time, SyntaxError> {
     let fail = |why| SyntaxError::new("datetime", why);
     let parts = Parts::read(text)?;
@@ -128,11 +128,16 @@ pub fn parse_datetime(text: &str) -> Result<Time, SyntaxError> {
     if seconds < YEAR_0 {
         return Err(fail("before the year 0 in UTC"));
     }
+    if seconds >= YEAR_10000 {
+        return Err(fail("after the year 9999 in UTC"));
+    }
     Ok(Time(seconds * 1_000_000 + parts.micros))
 }
 
 /// 0000-01-01T00:00:00Z in seconds: RFC 3339 cannot write what lies before it.
 const YEAR_0: i64 = -62_167_219_200;
+/// 10000-01-01T00:00:00Z in seconds: nor what does not lie before it.
+const YEAR_10000: i64 = 253_402_300_800;
 
 /// The longest datetime, in bytes: the protocol's own bound.
 const BYTES_MAX: usize = 64;
@@ -223,6 +228,17 @@ mod tests {
             let time = Time::from_micros(micros);
             assert_eq!(parse_datetime(&time.to_string()), Ok(time), "{time}");
         }
+    }
+
+    /// Fuzzing found the latter: a year 9999 that is the year 10000 in UTC was read, and could not be written.
+    #[test]
+    fn what_utc_cannot_write_is_not_read() {
+        assert!(parse_datetime("0000-01-01T00:00:00-00:01").is_ok());
+        assert!(parse_datetime("0000-01-01T00:00:00+00:01").is_err());
+        assert!(parse_datetime("9999-12-31T23:59:59.999999+00:01").is_ok());
+        assert!(parse_datetime("9999-12-31T23:59:00-00:01").is_err());
+        let last = parse_datetime("9999-12-31T23:59:59.999999999Z").expect("a moment");
+        assert_eq!(parse_datetime(&last.to_string()), Ok(last));
     }
 
     #[test]

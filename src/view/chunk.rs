@@ -7,11 +7,11 @@
 use std::cmp::Ordering as Order;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use super::entry::{Entry, Meta};
 use super::seats::Seats;
 use crate::fact::{CommunityId, PostKey, Tags};
+use crate::sync::{AtomicU32, AtomicUsize, Ordering};
 use crate::syntax::{Did, RecordKey, Tid, compare_before_slash};
 
 /// A record key: nearly always a TID.

@@ -9,7 +9,7 @@
 //! Both words are written once, before the chunk's published length covers them; after that the writer changes the two
 //! flags `removed` and `hidden` alone. A reader loads word 1 once, so it sees one state of an entry.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 
 /// The two words in a chunk.
 #[derive(Debug, Default)]

@@ -43,6 +43,8 @@ mod writer;
 
 #[cfg(test)]
 mod tests;
+#[cfg(all(test, loom))]
+mod tests_loom;
 
 pub use community::Community;
 pub use cursor::{PageCursor, PageCursorError};

@@ -8,10 +8,10 @@
 //! ```
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::limits::SEATS_MAX;
+use crate::sync::{AtomicBool, Ordering};
 
 /// Seats in the first segment, as a power of two.
 const FIRST_BITS: u32 = 3;

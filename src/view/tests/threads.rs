@@ -1,7 +1,7 @@
 //! Readers walk while the writer writes.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::{did, info, post};
 use crate::fact::{Change, CommunityId, PostKey, Tags};
@@ -108,17 +108,32 @@ fn walk(view: &View, random: &mut fastrand::Rng, keys: &BTreeMap<String, PostKey
 
 #[test]
 fn a_walk_meets_everything_that_stays_once() {
-    let rounds = 1500;
+    walk_while_churning(2, 1500, 7);
+}
+
+/// As long as wanted: `STRESS=N` writes N thousand rounds, with other changes in each thousand.
+#[test]
+#[ignore = "long: STRESS=50 cargo test --release --no-default-features --lib stress -- --ignored --nocapture"]
+fn stress_of_walks_under_churn() {
+    let thousands: u64 = std::env::var("STRESS").map_or(1, |text| text.parse().expect("STRESS: give a number"));
+    let walks: u64 = (0..thousands).map(|seed| walk_while_churning(3, 1000, seed)).sum();
+    println!("{walks} walks met each of {STABLE} posts once, while {thousands} thousand rounds were written");
+    assert!(walks > 0);
+}
+
+/// Some readers walk again and again while the writer writes some rounds; how many walks there were.
+fn walk_while_churning(readers: u64, rounds: usize, seed: u64) -> u64 {
     let (mut writer, view) = opened();
     let keys: BTreeMap<String, PostKey> = stable().into_iter().map(|post| (super::uri(&post), post)).collect();
-    let is_over = AtomicBool::new(false);
+    let (is_over, walks) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
-        for seed in 0..2 {
-            let (view, keys, is_over) = (view.clone(), &keys, &is_over);
+        for reader in 0..readers {
+            let (view, keys, is_over, walks) = (view.clone(), &keys, &is_over, &walks);
             scope.spawn(move || {
-                let mut random = fastrand::Rng::with_seed(seed);
+                let mut random = fastrand::Rng::with_seed(reader);
                 while !is_over.load(Ordering::Relaxed) {
                     walk(&view, &mut random, keys);
+                    walks.fetch_add(1, Ordering::Relaxed);
                 }
             });
         }
@@ -130,9 +145,10 @@ fn a_walk_meets_everything_that_stays_once() {
             }
         }
         let _over = Over(&is_over);
-        churn(&mut writer, rounds, 7);
+        churn(&mut writer, rounds, seed);
     });
     walk(&view, &mut fastrand::Rng::with_seed(3), &keys);
+    walks.into_inner()
 }
 
 /// Within one page, too, the order is that of the keys, though the newest chunk goes while the page is read, and another

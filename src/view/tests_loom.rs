@@ -1,0 +1,174 @@
+//! Every interleaving of the one writer with a reader, over the real rings, chunks and walks.
+//!
+//! The root is swapped by `arc-swap`, which loom cannot see into; a mutex around it stands for it here. What is tried is
+//! what this module promises beyond that: the published length, the words of entries, their flags, and seats, all of
+//! which readers see before a swap.
+
+use std::sync::Arc as Shared;
+
+use loom::sync::{Arc, Mutex};
+use loom::thread;
+
+use super::chunk::{Hashtags, Rkey};
+use super::room::Room;
+use super::root::Root;
+use super::seats::Dids;
+use crate::fact::{CommunityId, PostKey, Tags};
+use crate::limits::{CHUNK_ENTRIES, CHUNK_ENTRIES_FIRST};
+use crate::syntax::{Did, Tid};
+
+/// What readers pin.
+type Board = Arc<Mutex<Shared<Root>>>;
+
+/// The writer's end.
+struct Desk {
+    room: Room,
+    dids: Dids,
+    board: Board,
+}
+
+const AUTHOR: &str = "did:web:a";
+
+fn post(number: u64, author: &str) -> PostKey {
+    let time_millis = i64::try_from(number).expect("small");
+    PostKey { time_millis, did: Did::parse(author).expect("a DID"), rkey: Tid::from_u64(number).into() }
+}
+
+impl Desk {
+    /// A ring of these posts, all of one author who is shown.
+    fn new(hashtags: Hashtags, posts: std::ops::RangeInclusive<u64>) -> Self {
+        let board = Arc::new(Mutex::new(Shared::default()));
+        let mut desk = Self { room: Room::new(hashtags), dids: Dids::default(), board };
+        assert!(desk.room.show(AUTHOR, true, &mut desk.dids));
+        posts.for_each(|number| desk.insert(number, AUTHOR));
+        desk.publish();
+        desk
+    }
+
+    fn insert(&mut self, number: u64, author: &str) {
+        let tags = Tags::One(CommunityId(u32::try_from(number).expect("small")));
+        assert!(self.room.insert(&post(number, author), tags, false, &mut self.dids));
+    }
+
+    fn publish(&mut self) {
+        if let Some(root) = self.room.take_root() {
+            *self.board.lock().expect("nobody panics") = Shared::new(root);
+        }
+    }
+}
+
+/// The numbers of the posts that a reader sees, newest first; each is whole.
+fn read(board: &Board) -> Vec<u64> {
+    let root = Shared::clone(&board.lock().expect("nobody panics"));
+    let mut numbers = Vec::new();
+    root.walk(None, i64::MIN, |item, time_millis| {
+        let (did, rkey) = root.words(&item);
+        let Rkey::Tid(tid) = rkey else { panic!("{rkey:?}") };
+        assert_eq!(i64::try_from(tid.to_u64()), Ok(time_millis), "the words of an entry belong together");
+        assert!(did.starts_with(AUTHOR), "whoever is shown is known: {did:?}");
+        numbers.push(tid.to_u64());
+        true
+    });
+    assert!(numbers.is_sorted_by(|a, b| a > b), "{numbers:?}");
+    numbers
+}
+
+fn model(preemptions: usize, body: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.check(body);
+}
+
+/// Into the room of the last chunk, into a larger copy of it, and into a new one.
+#[test]
+fn what_comes_in_order_is_seen_whole_and_without_a_gap() {
+    const { assert!(CHUNK_ENTRIES_FIRST == 2 && CHUNK_ENTRIES == 4) };
+    for hashtags in [Hashtags::One, Hashtags::Many] {
+        for before in [1, 2, 3, 4] {
+            model(3, move || {
+                let mut desk = Desk::new(hashtags, 1..=before);
+                let board = Arc::clone(&desk.board);
+                let writing = thread::spawn(move || {
+                    for number in before + 1..=before + 2 {
+                        desk.insert(number, AUTHOR);
+                        desk.publish();
+                    }
+                });
+                let (first, second) = (read(&board), read(&board));
+                for seen in [&first, &second] {
+                    assert!(
+                        seen.len() as u64 >= before && seen.iter().copied().eq((1..=seen.len() as u64).rev()),
+                        "{seen:?}"
+                    );
+                }
+                assert!(first.len() <= second.len(), "what was seen is seen again");
+                writing.join().expect("no panic");
+                assert_eq!(read(&board).len() as u64, before + 2);
+            });
+        }
+    }
+}
+
+/// The hashtag of an entry is there before the entry is: a mixed page asks it.
+#[test]
+fn what_is_seen_has_its_hashtag() {
+    model(3, || {
+        let mut desk = Desk::new(Hashtags::Many, 1..=1);
+        let board = Arc::clone(&desk.board);
+        let writing = thread::spawn(move || desk.insert(2, AUTHOR));
+        let root = Shared::clone(&board.lock().expect("nobody panics"));
+        let mut steps = super::root::Steps::new(&root, None, i64::MIN);
+        let mut carried = Vec::new();
+        while steps
+            .next(|step| {
+                carried.push([1, 2].map(|id| step.carries(CommunityId(id))));
+                true
+            })
+            .is_some()
+        {}
+        assert!(carried == [[true, false]] || carried == [[false, true], [true, false]], "{carried:?}");
+        writing.join().expect("no panic");
+    });
+}
+
+/// A late post copies its chunk; flags are changed in the chunk that readers may have pinned before.
+#[test]
+fn what_stays_is_seen_while_others_come_late_and_go() {
+    model(3, || {
+        let mut desk = Desk::new(Hashtags::One, 1..=1);
+        desk.insert(4, AUTHOR);
+        desk.publish();
+        let board = Arc::clone(&desk.board);
+        let writing = thread::spawn(move || {
+            desk.insert(3, AUTHOR);
+            desk.publish();
+            assert!(desk.room.hide(&post(4, AUTHOR), true));
+            assert!(desk.room.remove(&post(3, AUTHOR)));
+            desk.publish();
+        });
+        let seen = read(&board);
+        assert!(seen.contains(&1), "nobody has touched it: {seen:?}");
+        assert!([&[4, 1][..], &[4, 3, 1], &[3, 1], &[1]].contains(&&seen[..]), "{seen:?}");
+        writing.join().expect("no panic");
+        assert_eq!(read(&board), [1]);
+    });
+}
+
+/// An author's seat is taken, and shown, while a reader walks.
+#[test]
+fn a_new_author_is_known_when_their_post_is_seen() {
+    model(3, || {
+        let mut desk = Desk::new(Hashtags::One, 1..=1);
+        let board = Arc::clone(&desk.board);
+        let writing = thread::spawn(move || {
+            let author = "did:web:a.new";
+            assert!(desk.room.show(author, true, &mut desk.dids));
+            desk.insert(2, author);
+            desk.publish();
+        });
+        let seen = read(&board);
+        assert!(seen == [1] || seen == [2, 1], "{seen:?}");
+        writing.join().expect("no panic");
+        assert_eq!(read(&board), [2, 1]);
+    });
+}
