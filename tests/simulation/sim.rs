@@ -173,6 +173,9 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Rests without an event before the clock jumps: some milliseconds, so that batches are written meanwhile.
 const QUIET_RESTS: u32 = 8;
+/// How far v1 events are out of order where replay passes into the live stream, in microseconds of stream time: less than
+/// `V1_REWIND_MICROS` of the limits.
+pub const SEAM_MICROS: i64 = 4_000_000;
 /// No life takes longer than this.
 const STEPS_MAX: u64 = 3_000_000;
 
@@ -387,8 +390,10 @@ impl Sim {
             "begins"
         );
         if began_at > known {
-            let durable = self.actors.as_ref().and_then(|actors| lock(&actors.told).cursor.as_ref().map(count));
-            let positions = durable.unwrap_or(0).saturating_sub(1)..began_at;
+            // Of v1 a little before the durable cursor may not have come yet.
+            let least = |cursor: &Cursor| self.world.before(cursor.time.micros() - SEAM_MICROS);
+            let durable = self.actors.as_ref().and_then(|actors| lock(&actors.told).cursor.as_ref().map(least));
+            let positions = durable.unwrap_or(0)..began_at;
             self.left_out.push(LeftOut { positions, is_gap: resume.is_some() });
         }
     }

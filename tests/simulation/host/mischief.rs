@@ -6,13 +6,11 @@ use simnet::Dialect;
 use super::conn::{Around, Phase, compressed};
 use super::{BINARY, CLOSE, CONTINUATION, Conn, Ending, PING, TEXT, frame, header};
 use crate::faults::Fault;
+use crate::sim::SEAM_MICROS;
 use crate::world::{like, padded_like};
 
 /// How far a forged clock is off: ten years, in microseconds.
 const JUMP_MICROS: i64 = 315_576_000_000_000;
-/// How far v1 events are out of order where replay passes into the live stream, in microseconds: less than
-/// `V1_REWIND_MICROS` of the limits.
-const SEAM_MICROS: i64 = 4_000_000;
 /// More than `FRAME_BYTES_MAX` of the limits.
 const OVERSIZED_BYTES: usize = (4 << 20) + 100;
 const GARBAGE: [&str; 6] = ["{\"did\":", "[]", "", "null", "\u{feff}{}", "{\"kind\":7,\"time_us\":\"x\"}"];
