@@ -94,6 +94,16 @@ fn a_clamped_cursor_is_one_gap_fact() {
 }
 
 #[test]
+fn an_event_from_before_what_was_asked_for_hides_no_gap() {
+    let mut bench = bench("ws://a", Some(newest()));
+    bench.connect(Start::Time { at: NOW.plus_micros(-10 * HOUR) });
+    assert_eq!(bench.event(4999, 90_000 * HOUR), Pressure::Go);
+    assert_eq!(bench.gaps(), []);
+    assert_eq!(bench.event(5000, 9 * HOUR), Pressure::Go);
+    assert_eq!(bench.gaps(), [GapReason::CursorClamped]);
+}
+
+#[test]
 fn a_stream_that_goes_on_where_it_was_is_no_gap() {
     let mut bench = bench("ws://a", Some(newest()));
     bench.connect(Start::Cursor { value: 1000 });

@@ -21,8 +21,9 @@ use super::lineage::Past;
 use super::names::{DidIndex, Key};
 use super::rulings::{Docket, Subject};
 use super::standing::Standing;
+use super::told::Told;
 use super::version::Version;
-use crate::fact::{Body, Change, Collection, CommunityId, CommunityInfo, Config, Record, Stage};
+use crate::fact::{Body, Collection, CommunityId, CommunityInfo, Config, Record, Stage};
 use crate::syntax::{AtUri, Nsid, RecordUri, Tid, Time};
 use crate::telemetry::Bound;
 
@@ -163,7 +164,7 @@ impl Fold {
     }
 
     /// A commit on a config record; `None` is a delete.
-    pub(super) fn apply_config(&mut self, record: &Record, config: Option<&Config>, out: &mut Vec<Change>) {
+    pub(super) fn apply_config(&mut self, record: &Record, config: Option<&Config>, out: &mut Told<'_>) {
         let owner = self.people.find_or_add(&record.did);
         let key = Key::from(&record.rkey);
         let community = self.communities.find_or_add(owner, &key, || Community::new(owner, key.clone()));
@@ -220,7 +221,7 @@ impl Fold {
 
     /// Dates the claim of a community to a hashtag. Where that takes the hashtag from another community, that one is
     /// closed. Says whether the owner changed.
-    fn claim(&mut self, id: CommunityId, community: u32, date: Time, out: &mut Vec<Change>) -> bool {
+    fn claim(&mut self, id: CommunityId, community: u32, date: Time, out: &mut Told<'_>) -> bool {
         let claims = &mut self.feeds.entry(id).or_default().claims;
         let owner = self.communities[community].owner;
         match claims.iter_mut().find(|(_, claimant)| *claimant == community) {
@@ -266,7 +267,7 @@ impl Fold {
     }
 
     /// Judges everything again that a config decides, for the community and for the themes that name it.
-    pub(super) fn config_changed(&mut self, community: u32, out: &mut Vec<Change>) {
+    pub(super) fn config_changed(&mut self, community: u32, out: &mut Told<'_>) {
         self.rejudge(community);
         self.sync_served(community, out);
         self.sync_community(community, out);
@@ -278,7 +279,7 @@ impl Fold {
 
     /// Opens or closes the community's feed, or tells its new info, so that the view shows what is served; then tells
     /// the communities that name it as their parent whether it is one.
-    fn sync_served(&mut self, community: u32, out: &mut Vec<Change>) {
+    fn sync_served(&mut self, community: u32, out: &mut Told<'_>) {
         self.sync_open(community, out);
         let themes: Vec<u32> = self.communities[community].themes.iter().copied().collect();
         for theme in themes {
@@ -305,7 +306,7 @@ impl Fold {
         })
     }
 
-    fn sync_open(&mut self, community: u32, out: &mut Vec<Change>) {
+    fn sync_open(&mut self, community: u32, out: &mut Told<'_>) {
         let served = self.live_config(community).map(|body| Arc::clone(&body.config));
         let served =
             served.filter(|config| self.feeds.get(&config.id).is_some_and(|feed| feed.owner == Some(community)));

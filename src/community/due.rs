@@ -38,27 +38,21 @@ impl Due {
         self.count += 1;
     }
 
-    /// Takes all out that are before a moment, oldest minute first.
-    pub fn take_before(&mut self, millis: i64) -> Vec<(i64, u32)> {
+    /// Takes those of the oldest minute out that are before a moment; `None` where there are none.
+    pub fn take_minute_before(&mut self, millis: i64) -> Option<Vec<(i64, u32)>> {
+        let mut entry = self.minutes.first_entry()?;
+        let minute = *entry.key();
         let mut taken = Vec::new();
-        while let Some(mut entry) = self.minutes.first_entry() {
-            let minute = *entry.key();
-            if join(minute, 0) >= millis {
-                break;
-            }
-            let of_minute = entry.get_mut();
-            of_minute.retain(|&(rest, number)| {
-                let is_before = join(minute, rest) < millis;
-                taken.extend(is_before.then_some((join(minute, rest), number)));
-                !is_before
-            });
-            if !of_minute.is_empty() {
-                break;
-            }
+        entry.get_mut().retain(|&(rest, number)| {
+            let is_before = join(minute, rest) < millis;
+            taken.extend(is_before.then_some((join(minute, rest), number)));
+            !is_before
+        });
+        if entry.get().is_empty() {
             entry.remove();
         }
         self.count -= taken.len();
-        taken
+        Some(taken).filter(|taken| !taken.is_empty())
     }
 
     /// Whether there are so many stale moments, beside those of `live` posts, that all should be entered anew.
@@ -96,7 +90,7 @@ mod tests {
         assert_eq!(due.in_order().collect::<Vec<_>>().concat(), plain);
         for horizon in [-100_000, 0, 1, 60_000, 60_001, 1_500_000, i64::MAX] {
             let (before, after) = plain.split_at(plain.partition_point(|&(millis, _)| millis < horizon));
-            let mut taken = due.take_before(horizon);
+            let mut taken: Vec<(i64, u32)> = std::iter::from_fn(|| due.take_minute_before(horizon)).flatten().collect();
             assert!(taken.is_sorted_by_key(|&(millis, _)| split(millis).0));
             taken.sort_unstable();
             assert_eq!(taken, before);

@@ -17,6 +17,7 @@
 //! The posts of one author here are bounded, and so are those that wait in all feeds together (`room`). A post that was
 //! given up in one feed has no position there.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -24,6 +25,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::Fold;
 use super::names::DidIndex;
 use super::posts::PostBody;
+use super::told::Told;
 use crate::fact::{Change, CommunityId, CommunityInfo};
 use crate::syntax::Time;
 
@@ -67,6 +69,14 @@ impl Place {
     }
 }
 
+/// What came of [`Fold::enter`].
+pub(super) struct Entered {
+    /// Whether no other post of the author stands here, and the view has not been told of them.
+    pub is_first: bool,
+    /// How many posts the author now has here.
+    pub count: usize,
+}
+
 impl Feed {
     /// When a community claimed the hashtag.
     pub fn claim_date(&self, community: u32) -> Option<Time> {
@@ -76,7 +86,7 @@ impl Feed {
 
 impl Fold {
     /// Tells the view of a community, or of its new info, and fills its feed with what has waited.
-    pub(super) fn open(&mut self, id: CommunityId, community: u32, info: CommunityInfo, out: &mut Vec<Change>) {
+    pub(super) fn open(&mut self, id: CommunityId, community: u32, info: CommunityInfo, out: &mut Told<'_>) {
         let feed = self.feeds.entry(id).or_default();
         let told = feed.open.as_ref().filter(|(told, _)| *told == community);
         if told.is_some_and(|(_, told)| **told == info) {
@@ -87,7 +97,7 @@ impl Fold {
         let info = Arc::new(info);
         feed.open = Some((community, Arc::clone(&info)));
         self.communities[community].open = Some(id);
-        out.push(Change::Open { id, info });
+        out.push(|| Change::Open { id, info });
         if fills {
             self.counts.communities += 1;
             self.sync_all_excluded(community, out);
@@ -96,7 +106,7 @@ impl Fold {
     }
 
     /// Tells the view that a feed is no longer served. Its posts wait.
-    pub(super) fn close(&mut self, id: CommunityId, out: &mut Vec<Change>) {
+    pub(super) fn close(&mut self, id: CommunityId, out: &mut Told<'_>) {
         let Some(feed) = self.feeds.get_mut(&id) else { return };
         let Some((community, _)) = feed.open.take() else { return };
         let mut were_in_ring: Vec<u32> = Vec::new();
@@ -112,7 +122,7 @@ impl Fold {
         row.open = None;
         row.excluded = FxHashSet::default();
         self.counts.communities -= 1;
-        out.push(Change::Close { id });
+        out.push(|| Change::Close { id });
         were_in_ring.sort_unstable();
         for post in were_in_ring {
             self.unshare(post, out);
@@ -123,7 +133,7 @@ impl Fold {
     }
 
     /// Brings the whole feed of a community up to date, after its config or its parent's has changed.
-    pub(super) fn sync_community(&mut self, community: u32, out: &mut Vec<Change>) {
+    pub(super) fn sync_community(&mut self, community: u32, out: &mut Told<'_>) {
         let Some(id) = self.communities[community].open else { return };
         let mut posts: Vec<_> = self.communities[community].posts.keys().cloned().collect();
         posts.sort_unstable();
@@ -136,7 +146,7 @@ impl Fold {
         self.sync_authors(id, out);
     }
 
-    fn sync_authors(&mut self, id: CommunityId, out: &mut Vec<Change>) {
+    fn sync_authors(&mut self, id: CommunityId, out: &mut Told<'_>) {
         let mut authors: Vec<DidIndex> = self.feeds[&id].authors.keys().copied().collect();
         authors.sort_unstable();
         for did in authors {
@@ -145,7 +155,7 @@ impl Fold {
     }
 
     /// Tells the view whether an author is shown, and first puts into the ring what has waited for that.
-    pub(super) fn sync_author(&mut self, id: CommunityId, did: DidIndex, out: &mut Vec<Change>) {
+    pub(super) fn sync_author(&mut self, id: CommunityId, did: DidIndex, out: &mut Told<'_>) {
         let Some(&(community, _)) = self.feeds.get(&id).and_then(|feed| feed.open.as_ref()) else { return };
         let shown = self.people[did].is_active() && self.is_member(community, did);
         let Some(author) = self.feeds.get_mut(&id).and_then(|feed| feed.authors.get_mut(&did)) else { return };
@@ -154,9 +164,11 @@ impl Fold {
             let community = &self.communities[community];
             for &post in &author.posts[author.in_ring..] {
                 let hidden = self.posts.enter_ring(post, id, community);
-                let tags = self.posts[post].version.body.as_ref().and_then(PostBody::tags_told);
-                let tags = tags.expect("invariant: a held post has a hashtag");
-                out.push(Change::Insert { id, post: self.posts.post_key(post, &self.people), tags, hidden });
+                out.push(|| {
+                    let tags = self.posts[post].version.body.as_ref().and_then(PostBody::tags_told);
+                    let tags = tags.expect("invariant: a held post has a hashtag");
+                    Change::Insert { id, post: self.posts.post_key(post, &self.people), tags, hidden }
+                });
             }
             self.counts.in_rings += author.posts.len() - author.in_ring;
             author.in_ring = author.posts.len();
@@ -164,7 +176,7 @@ impl Fold {
         if author.shown != shown {
             author.shown = shown;
             begun = 0;
-            out.push(Change::Author { id, did: self.people[did].did.clone(), shown });
+            out.push(|| Change::Author { id, did: self.people[did].did.clone(), shown });
         }
         // What has just come, or all where the author's being shown has changed.
         let touched = author.posts[begun..author.in_ring].to_vec();
@@ -175,7 +187,7 @@ impl Fold {
     }
 
     /// Tells the view whether a post is hidden, where it is in the ring.
-    pub(super) fn sync_hidden(&mut self, id: CommunityId, post: u32, out: &mut Vec<Change>) {
+    pub(super) fn sync_hidden(&mut self, id: CommunityId, post: u32, out: &mut Told<'_>) {
         let Some(&(community, _)) = self.feeds.get(&id).and_then(|feed| feed.open.as_ref()) else { return };
         let Some(place) = self.posts[post].place(id) else { return };
         if !self.is_in_ring(post, place) {
@@ -184,7 +196,7 @@ impl Fold {
         let told = place.hidden;
         let hidden = self.posts.enter_ring(post, id, &self.communities[community]);
         if hidden != told {
-            out.push(Change::Hide { id, post: self.posts.post_key(post, &self.people), hidden });
+            out.push(|| Change::Hide { id, post: self.posts.post_key(post, &self.people), hidden });
             if hidden { self.unshare(post, out) } else { self.share(post, out) }
         }
     }
@@ -195,17 +207,43 @@ impl Fold {
         author.is_some_and(|author| place.is_in_ring_of(author))
     }
 
-    /// Puts a post at the end of its author's list: it waits. Says how many the author then has here.
-    pub(super) fn enter(&mut self, post: u32, id: CommunityId) -> usize {
+    /// Puts a post at the end of its author's list: into the ring where they are shown, else it waits. An author of whom no
+    /// post was known is not shown yet: see [`Fold::sync_author`].
+    pub(super) fn enter(&mut self, post: u32, id: CommunityId, out: &mut Told<'_>) -> Entered {
         let did = self.posts[post].author;
-        let author = self.feeds.entry(id).or_default().authors.entry(did).or_insert_with(|| {
-            self.people[did].feeds.push(id);
-            Author::default()
-        });
-        self.posts.set_position(post, id, author.posts.len());
+        let feed = self.feeds.entry(id).or_default();
+        let (author, is_first) = match feed.authors.entry(did) {
+            Entry::Occupied(known) => (known.into_mut(), false),
+            Entry::Vacant(new) => {
+                self.people[did].feeds.push(id);
+                (new.insert(Author::default()), true)
+            }
+        };
+        let position = author.posts.len();
         author.posts.push(post);
+        self.posts.set_position(post, id, position);
         self.counts.places += 1;
-        author.posts.len()
+        let shown_by = feed.open.as_ref().filter(|_| author.shown).map(|&(community, _)| community);
+        if let Some(community) = shown_by {
+            debug_assert_eq!(author.in_ring, position, "invariant: of who is shown nothing waits");
+            author.in_ring += 1;
+            self.counts.in_rings += 1;
+            self.tell_entered(post, id, community, out);
+        }
+        Entered { is_first, count: position + 1 }
+    }
+
+    /// Tells the view of a post that is in the ring of an author who is shown, from now on.
+    fn tell_entered(&mut self, post: u32, id: CommunityId, community: u32, out: &mut Told<'_>) {
+        let hidden = self.posts.enter_ring(post, id, &self.communities[community]);
+        out.push(|| {
+            let tags = self.posts[post].version.body.as_ref().and_then(PostBody::tags_told);
+            let tags = tags.expect("invariant: a held post has a hashtag");
+            Change::Insert { id, post: self.posts.post_key(post, &self.people), tags, hidden }
+        });
+        if !hidden {
+            self.share_visible(post, out);
+        }
     }
 
     /// Takes a post out of its author's list. Says whether it was in the ring.

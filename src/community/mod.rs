@@ -25,8 +25,8 @@
 //!   author of whom no post is known is not mentioned.
 //! - A post, a membership, an action or an account event costs what it affects, not what is known.
 //!
-//! Where to read on: `version` which version counts · `config` claims and configs · `authority` who may moderate ·
-//! `rulings` actions and acceptances · `standing` members · `people` accounts · `posts` posts, eviction ·
+//! Where to read on: `told` who listens · `version` which version counts · `config` claims and configs · `authority` who may moderate ·
+//! `rulings` actions and acceptances · `standing` members · `people` accounts · `posts` posts, eviction (`index`, `due`) ·
 //! `feeds` the rings · `sharing` what communities show of others · `stream` cursors, gaps · `bounds` what is given up where
 //! there is too much, `room` and `sweep` how · `lineage` what outlives retention · `show` the whole view at once ·
 //! `snapshot` the whole state as bytes · `explain`, `summary` questions of operators · `inquiry` how other threads ask them.
@@ -35,8 +35,10 @@
 mod authority;
 mod bounds;
 mod config;
+mod due;
 mod explain;
 mod feeds;
+mod index;
 pub mod inquiry;
 mod known;
 mod lineage;
@@ -52,6 +54,7 @@ mod standing;
 mod stream;
 mod summary;
 mod sweep;
+mod told;
 mod version;
 
 pub use bounds::Bounds;
@@ -61,6 +64,7 @@ pub use snapshot::Restoring;
 pub use summary::{Stats, Summary};
 
 use rustc_hash::FxHashMap;
+use told::Told;
 
 use crate::fact::{Body, Change, Collection, CommunityId, Fact, Record};
 use crate::filter::Orphans;
@@ -102,6 +106,15 @@ impl Fold {
 
     /// Folds one fact, and appends to `out` exactly what it changes for readers; often nothing.
     pub fn apply(&mut self, fact: &Fact, out: &mut Vec<Change>) {
+        self.apply_and_tell(fact, &mut Told::to(out));
+    }
+
+    /// Folds one fact where nobody reads yet: [`Fold::show`] tells the view everything at the end.
+    pub fn apply_untold(&mut self, fact: &Fact) {
+        self.apply_and_tell(fact, &mut Told::nobody());
+    }
+
+    fn apply_and_tell(&mut self, fact: &Fact, out: &mut Told<'_>) {
         match fact {
             Fact::Record(record) => {
                 self.stream.witness(record.witnessed);
@@ -135,7 +148,7 @@ impl Fold {
         self.orphans.iter()
     }
 
-    fn apply_record(&mut self, record: &Record, out: &mut Vec<Change>) {
+    fn apply_record(&mut self, record: &Record, out: &mut Told<'_>) {
         match &record.body {
             Body::Post(post) => self.apply_post(record, Some(post), out),
             Body::Config(config) => self.apply_config(record, Some(config), out),

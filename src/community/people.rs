@@ -15,7 +15,8 @@ use rustc_hash::FxHashMap;
 
 use super::Fold;
 use super::names::DidIndex;
-use crate::fact::{Account, Change, CommunityId, Gap, GapReason};
+use super::told::Told;
+use crate::fact::{Account, CommunityId, Gap, GapReason};
 use crate::syntax::{Did, Time};
 
 /// What is known of one DID.
@@ -146,7 +147,7 @@ impl IndexMut<DidIndex> for People {
 
 impl Fold {
     /// An account's status: shows or hides what its owner wrote, and may end it.
-    pub(super) fn apply_account(&mut self, account: &Account, out: &mut Vec<Change>) {
+    pub(super) fn apply_account(&mut self, account: &Account, out: &mut Told<'_>) {
         let did = self.people.find_or_add(&account.did);
         let person = &mut self.people[did];
         let (was_active, was_back) = (person.is_active(), person.is_back());
@@ -178,7 +179,7 @@ impl Fold {
     }
 
     /// Judges every record of a repository again, after its account's deletion has ended some.
-    fn end_records(&mut self, did: DidIndex, out: &mut Vec<Change>) {
+    fn end_records(&mut self, did: DidIndex, out: &mut Told<'_>) {
         self.end_posts(did, out);
         for membership in self.memberships.of(did) {
             self.refresh_membership(membership, None, out);

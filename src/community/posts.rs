@@ -11,24 +11,26 @@
 //! What always holds:
 //! - a post is *held* exactly while its winning version is a put with a hashtag, is not ended, and is not older than
 //!   the horizon (the clock less 7 days); then it has a place in the feed of each of its hashtags, else in none;
-//! - `due` names every post once: a held one at its time, another at its rev's time. A post's time is never later than
+//! - `due` names every post: a held one at its time, another at its rev's time (and at moments that are past: those count no more). A post's time is never later than
 //!   its rev's, so a version that comes after its record was forgotten could not be shown, and is counted as late.
 //!
 //! Posts of one author, posts that wait, and tombstones are bounded (`room`). A post that was given up everywhere is
 //! forgotten with its rev, as one that was never seen.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
-use std::ops::Index;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Fold;
 use super::config::Community;
+use super::due::Due;
 use super::feeds::Place;
+use super::index::Index;
 use super::names::{DidIndex, Key};
 use super::people::People;
+use super::told::Told;
 use super::version::Version;
 use crate::fact::{Body, Change, CommunityId, Post, PostKey, Record, Tags};
 use crate::limits::RETENTION_MICROS;
@@ -50,10 +52,59 @@ pub(super) struct PostRow {
 #[derive(Clone, Debug)]
 pub(super) struct PostBody {
     pub created: Option<Time>,
-    /// One for each hashtag, sorted by id.
-    pub places: Box<[Place]>,
-    /// The hashtags once more, where there are several, for all rings to share.
-    pub many: Option<Arc<[CommunityId]>>,
+    pub places: Places,
+}
+
+/// One place for each hashtag, sorted by id. Nearly all posts have one, which needs no memory of its own.
+#[derive(Clone, Debug)]
+pub(super) enum Places {
+    One(Place),
+    /// None, or several.
+    Many(Box<Many>),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Many {
+    places: Box<[Place]>,
+    /// The hashtags once more, for all rings to share.
+    ids: Arc<[CommunityId]>,
+}
+
+impl Places {
+    fn new(tags: &[CommunityId]) -> Self {
+        let place = |&id| Place { id, position: Place::NOWHERE, hidden: false };
+        match tags {
+            [id] => Self::One(place(id)),
+            several => {
+                let mut ids = several.to_vec();
+                ids.sort_unstable();
+                ids.dedup();
+                match &ids[..] {
+                    [id] => Self::One(place(id)),
+                    ids => Self::Many(Box::new(Many { places: ids.iter().map(place).collect(), ids: ids.into() })),
+                }
+            }
+        }
+    }
+}
+
+impl Deref for Places {
+    type Target = [Place];
+    fn deref(&self) -> &[Place] {
+        match self {
+            Self::One(place) => std::slice::from_ref(place),
+            Self::Many(many) => &many.places,
+        }
+    }
+}
+
+impl DerefMut for Places {
+    fn deref_mut(&mut self) -> &mut [Place] {
+        match self {
+            Self::One(place) => std::slice::from_mut(place),
+            Self::Many(many) => &mut many.places,
+        }
+    }
 }
 
 /// By what the post says; where its places are is no part of that.
@@ -65,12 +116,7 @@ impl PartialEq for PostBody {
 
 impl PostBody {
     pub fn new(post: &Post) -> Self {
-        let mut tags = post.tags.clone();
-        tags.sort_unstable();
-        tags.dedup();
-        let place = |id| Place { id, position: Place::NOWHERE, hidden: false };
-        let many = (tags.len() > 1).then(|| Arc::from(tags.as_slice()));
-        Self { created: post.created, places: tags.into_iter().map(place).collect(), many }
+        Self { created: post.created, places: Places::new(&post.tags) }
     }
 
     pub fn tags(&self) -> impl Iterator<Item = CommunityId> {
@@ -79,8 +125,10 @@ impl PostBody {
 
     /// The hashtags as the view is told them; `None` where there is none.
     pub fn tags_told(&self) -> Option<Tags> {
-        let many = self.many.as_ref().map(|ids| Tags::Many(Arc::clone(ids)));
-        many.or_else(|| self.places.first().map(|place| Tags::One(place.id)))
+        match &self.places {
+            Places::One(place) => Some(Tags::One(place.id)),
+            Places::Many(many) => Some(Tags::Many(Arc::clone(&many.ids))).filter(|_| !many.ids.is_empty()),
+        }
     }
 
     fn place_mut(&mut self, id: CommunityId) -> Option<&mut Place> {
@@ -121,19 +169,46 @@ impl PostRow {
 /// All of them, by number. Numbers are used again.
 #[derive(Debug, Default)]
 pub(super) struct Posts {
-    index: FxHashMap<(DidIndex, Key), u32>,
+    index: Index,
     rows: Vec<Option<PostRow>>,
     free: Vec<u32>,
-    due: BTreeSet<(i64, u32)>,
+    due: Due,
     /// How many are held.
     held: usize,
 }
 
+const _: () = assert!(size_of::<Option<PostRow>>() == 88, "millions of them are kept");
+
 const LIVES: &str = "invariant: a post's number is dropped before the post is forgotten";
+
+/// For the index. Posts that share it cost each other a look.
+fn hash_of(author: DidIndex, key: &Key) -> u64 {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    match key {
+        Key::Tid(tid) => {
+            let both = tid.to_u64() ^ u64::from(author.0).wrapping_mul(ODD);
+            let product = u128::from(both) * u128::from(ODD);
+            (product >> 64) as u64 ^ product as u64
+        }
+        Key::Text(text) => xxh3_64_with_seed(text.as_str().as_bytes(), u64::from(author.0)),
+    }
+}
 
 impl Posts {
     pub fn find(&self, author: DidIndex, key: &Key) -> Option<u32> {
-        self.index.get(&(author, key.clone())).copied()
+        self.index.find(hash_of(author, key), |number| {
+            let row = &self[number];
+            row.author == author && row.key == *key
+        })
+    }
+
+    fn get(&self, number: u32) -> Option<&PostRow> {
+        self.rows.get(number as usize)?.as_ref()
+    }
+
+    /// One place of a post, while there are so many.
+    pub fn place_at(&self, number: u32, at: usize) -> Option<Place> {
+        self[number].version.body.as_ref()?.places.get(at).copied()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (u32, &PostRow)> {
@@ -149,9 +224,12 @@ impl Posts {
     /// ([`Posts::derive_held`]).
     pub fn restore(&mut self, row: PostRow) -> Option<()> {
         let number = u32::try_from(self.rows.len()).ok()?;
-        let before = self.index.insert((row.author, row.key.clone()), number);
+        if self.find(row.author, &row.key).is_some() {
+            return None;
+        }
+        self.index.insert(hash_of(row.author, &row.key), number);
         self.rows.push(Some(row));
-        before.is_none().then_some(())
+        Some(())
     }
 
     /// How many there are after a snapshot was read: numbers have no holes then.
@@ -162,12 +240,27 @@ impl Posts {
     /// Says of a restored post whether it is held, and places it among those that the clock looks at.
     pub fn derive_held(&mut self, number: u32, held: bool) {
         self.set_held(number, held);
-        self.due.insert((self[number].due_millis(), number));
+        self.set_due(number);
     }
 
-    /// All posts by the moment at which the clock looks at them: that of a held one is its time.
+    /// All posts by the moment at which the clock looks at them, in order: that of a held one is its time.
     pub fn due(&self) -> impl Iterator<Item = (i64, u32)> {
-        self.due.iter().copied()
+        let is_current = |&(due, number): &(i64, u32)| self.is_due(number, due);
+        self.due.in_order().flat_map(move |of_minute| of_minute.into_iter().filter(is_current))
+    }
+
+    fn is_due(&self, number: u32, millis: i64) -> bool {
+        self.get(number).is_some_and(|row| row.due_millis() == millis)
+    }
+
+    /// Says when the clock has to look at a post again.
+    fn set_due(&mut self, number: u32) {
+        self.due.insert(self[number].due_millis(), number);
+        if self.due.is_full(self.index.len()) {
+            let mut due = Due::default();
+            self.iter().for_each(|(number, row)| due.insert(row.due_millis(), number));
+            self.due = due;
+        }
     }
 
     /// How many are kept for their rev alone.
@@ -202,11 +295,10 @@ impl Posts {
     /// Forgets a post that stands in no feed: one that was given up in all of them, or a tombstone.
     pub fn forget_placeless(&mut self, number: u32) {
         let row = &self[number];
-        let places = row.version.body.iter().flat_map(|body| &body.places);
-        if row.is_held && places.into_iter().any(|place| place.position != Place::NOWHERE) {
+        let mut places = row.version.body.iter().flat_map(|body| body.places.iter());
+        if row.is_held && places.any(|place| place.position != Place::NOWHERE) {
             return;
         }
-        self.due.remove(&(row.due_millis(), number));
         self.set_held(number, false);
         self.forget(number);
     }
@@ -236,21 +328,19 @@ impl Posts {
     }
 
     fn add(&mut self, row: PostRow) -> u32 {
-        let due = row.due_millis();
-        let place = (row.author, row.key.clone());
+        let hash = hash_of(row.author, &row.key);
         let number = self.free.pop().unwrap_or_else(|| {
             self.rows.push(None);
             u32::try_from(self.rows.len() - 1).expect("invariant: memory ends before 2^32 posts")
         });
         self.rows[number as usize] = Some(row);
-        self.index.insert(place, number);
-        self.due.insert((due, number));
+        self.index.insert(hash, number);
         number
     }
 
     fn forget(&mut self, number: u32) {
         if let Some(row) = self.rows[number as usize].take() {
-            self.index.remove(&(row.author, row.key));
+            self.index.remove(hash_of(row.author, &row.key), number);
             self.free.push(number);
         }
     }
@@ -268,7 +358,7 @@ impl PostRow {
     }
 }
 
-impl Index<u32> for Posts {
+impl std::ops::Index<u32> for Posts {
     type Output = PostRow;
     fn index(&self, number: u32) -> &PostRow {
         self.rows[number as usize].as_ref().expect(LIVES)
@@ -282,7 +372,7 @@ impl Fold {
     }
 
     /// A commit on a post; `None` is a delete.
-    pub(super) fn apply_post(&mut self, record: &Record, post: Option<&Post>, out: &mut Vec<Change>) {
+    pub(super) fn apply_post(&mut self, record: &Record, post: Option<&Post>, out: &mut Told<'_>) {
         let version = Version::new(record, post.map(PostBody::new));
         if version.rev.time().millis() < self.horizon_millis() {
             self.counts.late += 1;
@@ -299,11 +389,15 @@ impl Fold {
             let row = PostRow { author, key, is_held: false, is_shared: false, version: Version::new(record, None) };
             let number = self.posts.add(row);
             self.replace(number, version, out);
+            // At a bound it may have been the one that was given up.
+            if self.posts.get(number).is_some() {
+                self.posts.set_due(number);
+            }
         }
     }
 
     /// Gives a post its winning version, and brings its places up to date.
-    fn replace(&mut self, number: u32, news: Version<PostBody>, out: &mut Vec<Change>) {
+    fn replace(&mut self, number: u32, news: Version<PostBody>, out: &mut Told<'_>) {
         let horizon = self.horizon_millis();
         let row = self.posts.row_mut(number);
         let (author, was_held) = (row.author, row.is_held);
@@ -319,13 +413,14 @@ impl Fold {
         self.posts.set_held(number, held);
 
         let old_body = old.body.filter(|_| was_held);
+        let had_places = old_body.is_some();
         let old_tags = old_body.as_ref().and_then(PostBody::tags_told);
         let was_shared = self.posts[number].is_shared && held && !moved;
         if self.posts[number].is_shared && !was_shared {
             self.posts.set_shared(number, false);
-            out.push(Change::Unshare { post: self.posts[number].key_at(old_key_millis, &self.people) });
+            out.push(|| Change::Unshare { post: self.posts[number].key_at(old_key_millis, &self.people) });
         }
-        for place in old_body.map(|body| body.places).unwrap_or_default() {
+        for &place in old_body.iter().flat_map(|body| body.places.iter()) {
             let row = self.posts.row_mut(number);
             let kept = row.version.body.as_mut().filter(|_| held).and_then(|body| body.place_mut(place.id));
             if let Some(kept) = kept {
@@ -333,17 +428,17 @@ impl Fold {
                 self.refresh_place(number, &place, old_key_millis, old_tags.as_ref(), out);
             } else if self.leave(author, place) {
                 let post = self.posts[number].key_at(old_key_millis, &self.people);
-                out.push(Change::Remove { id: place.id, post });
+                out.push(|| Change::Remove { id: place.id, post });
             }
         }
         if held {
             self.enter_new_places(number, author, out);
-            self.refresh_shared(number, old_tags.as_ref().filter(|_| was_shared), out);
+            if had_places {
+                self.refresh_shared(number, old_tags.as_ref().filter(|_| was_shared), out);
+            }
         }
-        let due = self.posts[number].due_millis();
-        if due != old_due {
-            self.posts.due.remove(&(old_due, number));
-            self.posts.due.insert((due, number));
+        if self.posts[number].due_millis() != old_due {
+            self.posts.set_due(number);
         }
         if held {
             self.posts.forget_placeless(number);
@@ -357,7 +452,7 @@ impl Fold {
         place: &Place,
         old_key_millis: i64,
         old_tags: Option<&Tags>,
-        out: &mut Vec<Change>,
+        out: &mut Told<'_>,
     ) {
         if !self.is_in_ring(number, place) {
             return;
@@ -366,40 +461,43 @@ impl Fold {
         let post = self.posts.post_key(number, &self.people);
         let tags = row.version.body.as_ref().and_then(PostBody::tags_told).expect("invariant: it has this hashtag");
         if post.time_millis != old_key_millis {
-            out.push(Change::Remove { id, post: row.key_at(old_key_millis, &self.people) });
-            out.push(Change::Insert { id, post, tags, hidden: place.hidden });
+            out.push(|| Change::Remove { id, post: row.key_at(old_key_millis, &self.people) });
+            out.push(|| Change::Insert { id, post, tags, hidden: place.hidden });
         } else if old_tags != Some(&tags) {
-            out.push(Change::Retag { id, post, tags });
+            out.push(|| Change::Retag { id, post, tags });
         }
     }
 
     /// Tells the view what a post that is held is to other communities, after its places are up to date. `old_tags` are
     /// those it was told, where the post is shared still under the same key.
-    fn refresh_shared(&mut self, number: u32, old_tags: Option<&Tags>, out: &mut Vec<Change>) {
+    fn refresh_shared(&mut self, number: u32, old_tags: Option<&Tags>, out: &mut Told<'_>) {
         self.unshare(number, out);
         let row = &self.posts[number];
         let tags = row.version.body.as_ref().and_then(PostBody::tags_told);
         match tags.filter(|tags| row.is_shared && old_tags.is_some_and(|old| old != tags)) {
-            Some(tags) => out.push(Change::Share { post: self.posts.post_key(number, &self.people), tags }),
+            Some(tags) => out.push(|| Change::Share { post: self.posts.post_key(number, &self.people), tags }),
             None => self.share(number, out),
         }
     }
 
-    fn enter_new_places(&mut self, number: u32, author: DidIndex, out: &mut Vec<Change>) {
+    fn enter_new_places(&mut self, number: u32, author: DidIndex, out: &mut Told<'_>) {
         let mut at = 0;
-        while let Some(place) = self.posts[number].version.body.as_ref().and_then(|body| body.places.get(at)).copied() {
+        while let Some(place) = self.posts.place_at(number, at) {
             if place.position == Place::NOWHERE {
-                if self.enter(number, place.id) > self.bounds.posts_per_author {
+                let entered = self.enter(number, place.id, out);
+                if entered.count > self.bounds.posts_per_author {
                     self.give_up_oldest(number, place.id, out);
                 }
-                self.sync_author(place.id, author, out);
+                if entered.is_first {
+                    self.sync_author(place.id, author, out);
+                }
             }
             at += 1;
         }
     }
 
     /// Takes the posts out of the feeds that the deletion of their author's account has ended.
-    pub(super) fn end_posts(&mut self, author: DidIndex, out: &mut Vec<Change>) {
+    pub(super) fn end_posts(&mut self, author: DidIndex, out: &mut Told<'_>) {
         let person = &self.people[author];
         let of_feed = |id: &CommunityId| self.feeds.get(id)?.authors.get(&author).map(|author| author.posts.as_slice());
         let mut posts: Vec<u32> = person.feeds.iter().filter_map(of_feed).flatten().copied().collect();
@@ -414,27 +512,28 @@ impl Fold {
     }
 
     /// Now has reached a moment: what is older than 7 days leaves the feeds, and old tombstones are forgotten.
-    pub(super) fn apply_clock(&mut self, now: Time, out: &mut Vec<Change>) {
+    pub(super) fn apply_clock(&mut self, now: Time, out: &mut Told<'_>) {
         if self.stream.clock.is_some_and(|clock| now <= clock) {
             return;
         }
         self.stream.clock = Some(now);
         let horizon = self.horizon_millis();
         let mut evicts = false;
-        while let Some(&(due, number)) = self.posts.due.first()
-            && due < horizon
-        {
-            self.posts.due.pop_first();
-            evicts |= self.evict(number);
-            let rev_millis = self.posts[number].rev_millis();
-            if rev_millis < horizon {
-                self.posts.forget(number);
-            } else {
-                self.posts.due.insert((rev_millis, number));
+        while let Some(of_minute) = self.posts.due.take_minute_before(horizon) {
+            for (due, number) in of_minute {
+                if !self.posts.is_due(number, due) {
+                    continue;
+                }
+                evicts |= self.evict(number);
+                if self.posts[number].rev_millis() < horizon {
+                    self.posts.forget(number);
+                } else {
+                    self.posts.set_due(number);
+                }
             }
         }
         if evicts {
-            out.push(Change::Evict { before_millis: horizon });
+            out.push(|| Change::Evict { before_millis: horizon });
         }
         self.sweep();
     }
@@ -446,10 +545,11 @@ impl Fold {
             return false;
         }
         let author = row.author;
-        let places = row.version.body.as_ref().map(|body| body.places.clone()).unwrap_or_default();
         let mut was_in_ring = false;
         let millis = row.time_millis();
-        for place in places {
+        let mut at = 0;
+        while let Some(place) = self.posts.place_at(number, at) {
+            at += 1;
             self.note_post(author, &place, millis);
             was_in_ring |= self.leave(author, place);
         }

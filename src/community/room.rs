@@ -15,6 +15,7 @@ use super::Fold;
 use super::bounds::{level, with_room};
 use super::feeds::Author;
 use super::names::{DidIndex, Key};
+use super::told::Told;
 use crate::fact::{Change, CommunityId};
 use crate::syntax::Tid;
 use crate::telemetry::Bound;
@@ -32,7 +33,7 @@ impl Author {
 impl Fold {
     /// After a post has entered a feed where its author now has too many: gives up the oldest. That may be the post itself,
     /// which is then left for the caller to forget.
-    pub(super) fn give_up_oldest(&mut self, post: u32, id: CommunityId, out: &mut Vec<Change>) {
+    pub(super) fn give_up_oldest(&mut self, post: u32, id: CommunityId, out: &mut Told<'_>) {
         let author = self.posts[post].author;
         let posts = &self.feeds[&id].authors[&author].posts;
         let oldest = posts.iter().copied().min_by(|&a, &b| self.posts.compare_of_author(a, b));
@@ -44,12 +45,12 @@ impl Fold {
         }
     }
 
-    fn give_up(&mut self, post: u32, id: CommunityId, out: &mut Vec<Change>) {
+    fn give_up(&mut self, post: u32, id: CommunityId, out: &mut Told<'_>) {
         let row = &self.posts[post];
         let author = row.author;
         let Some(&place) = row.place(id) else { return };
         if self.leave(author, place) {
-            out.push(Change::Remove { id, post: self.posts.post_key(post, &self.people) });
+            out.push(|| Change::Remove { id, post: self.posts.post_key(post, &self.people) });
         }
         self.posts.lose_position(post, id);
         self.unshare(post, out);
@@ -112,7 +113,7 @@ impl Fold {
             for &(post, id) in &places[..places.len() - most] {
                 self.reached.count(bound);
                 let mut nothing = Vec::new();
-                self.give_up(post, id, &mut nothing);
+                self.give_up(post, id, &mut Told::to(&mut nothing));
                 debug_assert!(nothing.is_empty(), "invariant: no reader sees a post that waits");
                 self.posts.forget_placeless(post);
             }

@@ -20,8 +20,9 @@ use std::cmp::Ordering;
 use super::Fold;
 use super::authority::Grounds;
 use super::names::{DidIndex, Key};
+use super::told::Told;
 use super::version::Version;
-use crate::fact::{Acceptance, Action, Body, Change, Collection, Record, Target, Verb};
+use crate::fact::{Acceptance, Action, Body, Collection, Record, Target, Verb};
 use crate::syntax::{Did, RecordUri, Time, compare_repositories};
 use crate::telemetry::Bound;
 
@@ -94,7 +95,7 @@ impl Docket {
 
 impl Fold {
     /// A commit on an action; `None` is a delete.
-    pub(super) fn apply_action(&mut self, record: &Record, action: Option<&Action>, out: &mut Vec<Change>) {
+    pub(super) fn apply_action(&mut self, record: &Record, action: Option<&Action>, out: &mut Told<'_>) {
         let body = action.map(|action| {
             let community = self.community_at(&action.community);
             RulingBody {
@@ -110,7 +111,7 @@ impl Fold {
     }
 
     /// A commit on an acceptance; `None` is a delete.
-    pub(super) fn apply_acceptance(&mut self, record: &Record, acceptance: Option<&Acceptance>, out: &mut Vec<Change>) {
+    pub(super) fn apply_acceptance(&mut self, record: &Record, acceptance: Option<&Acceptance>, out: &mut Told<'_>) {
         let body = acceptance.map(|acceptance| {
             let community = self.community_at(&acceptance.community);
             let subject = Subject::Acceptance(self.people.find_or_add(&acceptance.subject));
@@ -135,7 +136,7 @@ impl Fold {
         }
     }
 
-    fn apply_ruling(&mut self, record: &Record, is_acceptance: bool, body: Option<RulingBody>, out: &mut Vec<Change>) {
+    fn apply_ruling(&mut self, record: &Record, is_acceptance: bool, body: Option<RulingBody>, out: &mut Told<'_>) {
         let author = self.people.find_or_add(&record.did);
         let key = RulingKey { is_acceptance, key: Key::from(&record.rkey) };
         let version = Version::new(record, body);
@@ -196,7 +197,7 @@ impl Fold {
     }
 
     /// Files a ruling where it belongs now: after a new version, or after its account was deleted.
-    pub(super) fn refresh_ruling(&mut self, number: u32, news: Option<Version<RulingBody>>, out: &mut Vec<Change>) {
+    pub(super) fn refresh_ruling(&mut self, number: u32, news: Option<Version<RulingBody>>, out: &mut Told<'_>) {
         let before = self.rulings[number].filed.take();
         if let Some((community, subject)) = &before {
             self.unfile(number, *community, subject);
@@ -222,7 +223,7 @@ impl Fold {
     }
 
     /// Tells the view what the docket of a subject has come to.
-    fn sync_subject(&mut self, community: u32, subject: &Subject, out: &mut Vec<Change>) {
+    fn sync_subject(&mut self, community: u32, subject: &Subject, out: &mut Told<'_>) {
         let Some(id) = self.communities[community].open else { return };
         self.sync_excluded(community, subject, out);
         match subject {

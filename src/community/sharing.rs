@@ -14,35 +14,51 @@ use super::Fold;
 use super::feeds::Place;
 use super::posts::{PostBody, PostRow};
 use super::rulings::{Docket, Subject};
+use super::told::Told;
 use crate::fact::{Change, Excluded};
 
 impl Fold {
     /// A place of a post may have become visible.
-    pub(super) fn share(&mut self, post: u32, out: &mut Vec<Change>) {
+    pub(super) fn share(&mut self, post: u32, out: &mut Told<'_>) {
         if !self.posts[post].is_shared {
             self.sync_shared(post, out);
         }
     }
 
     /// A place of a post may be visible no more.
-    pub(super) fn unshare(&mut self, post: u32, out: &mut Vec<Change>) {
+    pub(super) fn unshare(&mut self, post: u32, out: &mut Told<'_>) {
         if self.posts[post].is_shared {
             self.sync_shared(post, out);
         }
     }
 
-    fn sync_shared(&mut self, post: u32, out: &mut Vec<Change>) {
+    fn sync_shared(&mut self, post: u32, out: &mut Told<'_>) {
         let row = &self.posts[post];
         let visible = self.is_visible_somewhere(row);
         if visible == row.is_shared {
             return;
         }
-        let key = self.posts.post_key(post, &self.people);
-        out.push(match row.version.body.as_ref().and_then(PostBody::tags_told).filter(|_| visible) {
-            Some(tags) => Change::Share { post: key, tags },
-            None => Change::Unshare { post: key },
+        out.push(|| {
+            let key = self.posts.post_key(post, &self.people);
+            match row.version.body.as_ref().and_then(PostBody::tags_told).filter(|_| visible) {
+                Some(tags) => Change::Share { post: key, tags },
+                None => Change::Unshare { post: key },
+            }
         });
         self.posts.set_shared(post, visible);
+    }
+
+    /// A post has become visible in some feed.
+    pub(super) fn share_visible(&mut self, post: u32, out: &mut Told<'_>) {
+        if self.posts[post].is_shared {
+            return;
+        }
+        out.push(|| {
+            let tags = self.posts[post].version.body.as_ref().and_then(PostBody::tags_told);
+            let tags = tags.expect("invariant: a held post has a hashtag");
+            Change::Share { post: self.posts.post_key(post, &self.people), tags }
+        });
+        self.posts.set_shared(post, true);
     }
 
     pub(super) fn is_visible_somewhere(&self, row: &PostRow) -> bool {
@@ -57,7 +73,7 @@ impl Fold {
     }
 
     /// Tells the view whether a community keeps a subject out of what it takes from others.
-    pub(super) fn sync_excluded(&mut self, community: u32, subject: &Subject, out: &mut Vec<Change>) {
+    pub(super) fn sync_excluded(&mut self, community: u32, subject: &Subject, out: &mut Told<'_>) {
         let row = &self.communities[community];
         let (Some(id), Some(what)) = (row.open, self.excluded_of(subject)) else { return };
         let excluded = match subject {
@@ -71,7 +87,7 @@ impl Fold {
         let told = &mut self.communities[community].excluded;
         let news = if excluded { told.insert(subject.clone()) } else { told.remove(subject) };
         if news {
-            out.push(Change::Exclude { id, what, excluded });
+            out.push(|| Change::Exclude { id, what, excluded });
         }
     }
 
@@ -87,7 +103,7 @@ impl Fold {
     }
 
     /// Does so for all that any action of the community is about.
-    pub(super) fn sync_all_excluded(&mut self, community: u32, out: &mut Vec<Change>) {
+    pub(super) fn sync_all_excluded(&mut self, community: u32, out: &mut Told<'_>) {
         let row = &self.communities[community];
         if row.posts.is_empty() && row.standings.is_empty() {
             return;

@@ -6,11 +6,12 @@
 //! is shared by all needs all posts in one order: they are found in that of `due`, which is that of their times; only
 //! among those of one millisecond the texts decide.
 
-use rustc_hash::FxHashMap;
+use std::sync::Arc;
 
 use super::Fold;
 use super::feeds::Feed;
 use super::names::{DidIndex, Key};
+use super::people::Person;
 use super::posts::PostBody;
 use crate::fact::{Change, CommunityId, FilledPost, ShortKey};
 use crate::limits::FILL_POSTS;
@@ -27,12 +28,13 @@ impl Fold {
                 changes(Change::Open { id: *id, info: info.clone() });
             }
         }
+        let authors = Authors::new(self);
         for &id in &open {
             self.show_excluded(id, changes);
             self.show_authors(id, changes);
-            self.show_posts(id, changes);
+            self.show_posts(id, &authors, changes);
         }
-        self.show_shared(changes);
+        self.show_shared(&authors, changes);
     }
 
     fn open_feeds(&self) -> impl Iterator<Item = (CommunityId, u32, &Feed)> {
@@ -60,11 +62,11 @@ impl Fold {
     }
 
     /// All that is in a community's ring, its author shown or not.
-    fn show_posts(&self, id: CommunityId, changes: &mut dyn FnMut(Change)) {
+    fn show_posts(&self, id: CommunityId, authors: &Authors, changes: &mut dyn FnMut(Change)) {
         let in_ring = self.feeds[&id].authors.values().flat_map(|author| &author.posts[..author.in_ring]);
         let mut posts: Vec<(i64, u32)> = in_ring.map(|&number| (self.posts[number].time_millis(), number)).collect();
         posts.sort_unstable();
-        let mut filling = Filling::new(self, Some(id));
+        let mut filling = Filling::new(self, authors, Some(id));
         for of_moment in posts.chunk_by_mut(|(a, _), (b, _)| a == b) {
             self.sort_of_moment(of_moment);
             of_moment.iter().for_each(|&(millis, number)| filling.add(millis, number, changes));
@@ -72,8 +74,8 @@ impl Fold {
         filling.end(changes);
     }
 
-    fn show_shared(&self, changes: &mut dyn FnMut(Change)) {
-        let mut filling = Filling::new(self, None);
+    fn show_shared(&self, authors: &Authors, changes: &mut dyn FnMut(Change)) {
+        let mut filling = Filling::new(self, authors, None);
         let mut of_moment: Vec<(i64, u32)> = Vec::new();
         let shared = self.posts.due().filter(|&(_, number)| self.posts[number].is_shared);
         for (millis, number) in shared {
@@ -100,26 +102,41 @@ impl Fold {
     }
 }
 
+/// Everybody of whom a post is known, as the view is told of them: once for all rings.
+struct Authors {
+    dids: Arc<[Did]>,
+    /// The index into `dids`, by number.
+    indices: Vec<u32>,
+}
+
+impl Authors {
+    fn new(fold: &Fold) -> Self {
+        let mut indices = vec![u32::MAX; fold.people.numbers()];
+        let writes = |&(_, person): &(DidIndex, &Person)| !person.feeds.is_empty();
+        let dids = (0..).zip(fold.people.iter().filter(writes)).map(|(index, (did, person))| {
+            indices[did.0 as usize] = index;
+            person.did.clone()
+        });
+        Self { dids: dids.collect(), indices }
+    }
+}
+
 /// A [`Change::Fill`] that is being put together.
 struct Filling<'a> {
     fold: &'a Fold,
+    authors: &'a Authors,
     id: Option<CommunityId>,
-    numbers: FxHashMap<DidIndex, u32>,
-    authors: Vec<Did>,
     posts: Vec<FilledPost>,
 }
 
 impl<'a> Filling<'a> {
-    fn new(fold: &'a Fold, id: Option<CommunityId>) -> Self {
-        Self { fold, id, numbers: FxHashMap::default(), authors: Vec::new(), posts: Vec::new() }
+    fn new(fold: &'a Fold, authors: &'a Authors, id: Option<CommunityId>) -> Self {
+        Self { fold, authors, id, posts: Vec::new() }
     }
 
     fn add(&mut self, time_millis: i64, number: u32, changes: &mut dyn FnMut(Change)) {
         let row = &self.fold.posts[number];
-        let author = *self.numbers.entry(row.author).or_insert_with(|| {
-            self.authors.push(self.fold.people[row.author].did.clone());
-            u32::try_from(self.authors.len() - 1).expect("invariant: no more authors than posts")
-        });
+        let author = self.authors.indices[row.author.0 as usize];
         let tags = row.version.body.as_ref().and_then(PostBody::tags_told);
         let tags = tags.expect("invariant: a held post has a hashtag");
         let hidden = self.id.is_some_and(|id| row.place(id).is_some_and(|place| place.hidden));
@@ -134,9 +151,8 @@ impl<'a> Filling<'a> {
     }
 
     fn flush(&mut self, changes: &mut dyn FnMut(Change)) {
-        self.numbers.clear();
-        let authors = std::mem::take(&mut self.authors);
-        changes(Change::Fill { id: self.id, authors, posts: std::mem::take(&mut self.posts) });
+        let (authors, posts) = (Arc::clone(&self.authors.dids), std::mem::take(&mut self.posts));
+        changes(Change::Fill { id: self.id, authors, posts });
     }
 
     fn end(mut self, changes: &mut dyn FnMut(Change)) {

@@ -10,8 +10,9 @@
 use super::Fold;
 use super::names::{DidIndex, Key};
 use super::rulings::Docket;
+use super::told::Told;
 use super::version::Version;
-use crate::fact::{AccessType, Body, Change, Membership, Record};
+use crate::fact::{AccessType, Body, Membership, Record};
 use crate::syntax::{RecordUri, Time};
 use crate::telemetry::Bound;
 
@@ -73,7 +74,7 @@ impl Fold {
     }
 
     /// A commit on a membership; `None` is a delete.
-    pub(super) fn apply_membership(&mut self, record: &Record, body: Option<&Membership>, out: &mut Vec<Change>) {
+    pub(super) fn apply_membership(&mut self, record: &Record, body: Option<&Membership>, out: &mut Told<'_>) {
         let member = self.people.find_or_add(&record.did);
         let key = Key::from(&record.rkey);
         let body = body.map(|membership| MembershipBody {
@@ -137,7 +138,7 @@ impl Fold {
         &mut self,
         number: u32,
         news: Option<Version<MembershipBody>>,
-        out: &mut Vec<Change>,
+        out: &mut Told<'_>,
     ) {
         let row = &mut self.memberships[number];
         let (member, before) = (row.member, row.listed);
@@ -166,7 +167,7 @@ impl Fold {
         }
     }
 
-    fn sync_member(&mut self, community: u32, member: DidIndex, out: &mut Vec<Change>) {
+    fn sync_member(&mut self, community: u32, member: DidIndex, out: &mut Told<'_>) {
         if let Some(id) = self.communities[community].open {
             self.sync_author(id, member, out);
         }

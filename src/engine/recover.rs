@@ -41,12 +41,25 @@ pub fn open(
     rng: fastrand::Rng,
     progress: Progress<'_>,
 ) -> Result<Opened, StartError> {
+    open_with(disk, dir, clock, Options::new(unix_seconds(clock), rng), progress)
+}
+
+/// The same for a log that is written otherwise.
+///
+/// # Errors
+/// In use, not writable, corrupt.
+pub fn open_with(
+    disk: Arc<dyn Disk>,
+    dir: &Path,
+    clock: &Clock,
+    options: Options,
+    progress: Progress<'_>,
+) -> Result<Opened, StartError> {
     let started = clock.monotonic();
     // For the progress alone: what is wrong with the directory is told by the opening itself.
     let total = log::size(&*disk, dir).unwrap_or(0);
     let (mut folding, view) = Folding::new(total, progress);
-    let (log, recovered) =
-        Log::open(disk, dir, Options::new(unix_seconds(clock), rng), &mut |item| folding.take(&item))?;
+    let (log, recovered) = Log::open(disk, dir, options, &mut |item| folding.take(&item))?;
     let (facts, replayed_bytes) = (folding.facts, folding.replayed_bytes);
     let folded = folding.finish()?;
     tell(&recovered, facts, clock.monotonic().saturating_sub(started));
@@ -116,7 +129,7 @@ impl<'a> Folding<'a> {
             Item::Entry(entry) => {
                 self.restore()?;
                 let batch = Batch::decode(entry.version, entry.payload).map_err(|error| error.to_string())?;
-                self.folded.apply(&batch.facts);
+                batch.facts.iter().for_each(|fact| self.folded.fold.apply_untold(fact));
                 self.facts += batch.facts.len() as u64;
                 self.replayed_bytes += entry.payload.len() as u64;
                 self.done += entry.payload.len() as u64;
@@ -131,15 +144,15 @@ impl<'a> Folding<'a> {
     /// Ends the restoring of a snapshot.
     fn restore(&mut self) -> Result<(), String> {
         if let Some(restoring) = self.restoring.take() {
-            let writer = &mut self.folded.writer;
-            self.folded.fold = restoring.finish(&mut |change| writer.apply(change))?;
+            self.folded.fold = restoring.finish_untold()?;
         }
         Ok(())
     }
 
     fn finish(mut self) -> Result<Folded, StartError> {
         self.restore().map_err(StartError::Snapshot)?;
-        self.folded.publish();
+        // Nobody has read yet: the view is built once, from what everything has come to.
+        self.folded.show();
         Ok(self.folded)
     }
 }

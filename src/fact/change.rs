@@ -274,8 +274,8 @@ pub enum Change {
     Fill {
         /// Into which community; absent: what others may show.
         id: Option<CommunityId>,
-        /// Their authors, each once.
-        authors: Vec<Did>,
+        /// Who has written them, and perhaps others: one list for all the changes that tell of one state.
+        authors: Arc<[Did]>,
         /// The posts, oldest first.
         posts: Vec<FilledPost>,
     },

@@ -84,7 +84,8 @@ impl Serialize for Host {
 
 impl<'de> Deserialize<'de> for Host {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <std::borrow::Cow<'de, str>>::deserialize(deserializer).map(|name| Self::new(&name))
+        let new = |name: &str| Ok::<_, std::convert::Infallible>(Self::new(name));
+        crate::syntax::deserialize_text(deserializer, new)
     }
 }
 

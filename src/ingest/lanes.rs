@@ -81,6 +81,8 @@ pub struct Lanes {
     tokens: u64,
     /// The newest position known: that of the last token, or of the recovered log.
     resume: Option<Arc<Cursor>>,
+    /// The latest time of any position that was known: a host may tell once more what was read already.
+    reached: Option<Time>,
     host: Option<Host>,
     /// What the connection was asked for, until its first event.
     asked: Option<Start>,
@@ -159,6 +161,7 @@ impl Lanes {
             frames_since_tick: 0,
             token_at: Duration::ZERO,
             tokens: 0,
+            reached: parts.resume.as_ref().map(|cursor| cursor.time),
             resume: parts.resume.map(Arc::new),
             host: None,
             asked: None,
@@ -192,6 +195,7 @@ impl Lanes {
         for lane in &mut self.lanes {
             lane.push(Parcel::Token(Token { number: self.tokens, cursor: Arc::clone(&cursor) }));
         }
+        self.reached = self.reached.max(Some(time));
         self.resume = Some(cursor);
     }
 
@@ -219,16 +223,19 @@ impl Lanes {
     fn begins_elsewhere(&mut self, frame: &[u8], endpoint: &Endpoint) -> bool {
         let Some(asked) = self.asked else { return false };
         let Some((position, value)) = event::position(frame).and_then(|at| Some((at, at.value?))) else { return false };
+        if Beginning::is_open(asked, endpoint.dialect(), value, position.time) {
+            return false;
+        }
         self.asked = None;
         let told = std::mem::take(&mut self.gap_told);
-        let Some(newest) = self.resume.clone().filter(|_| !told) else { return false };
+        let Some((newest, reached)) = self.resume.clone().zip(self.reached).filter(|_| !told) else { return false };
         let (host, dialect) = (Host::new(&endpoint.host_name()), endpoint.dialect());
         let first = Cursor { host, dialect, value, time: self.bounded(position.time) };
-        match Beginning::of(asked, &newest, &first, Time::from_micros(self.clock.wall_micros())) {
+        match Beginning::of(asked, &newest, reached, &first, Time::from_micros(self.clock.wall_micros())) {
             Beginning::AsAsked => false,
             Beginning::Elsewhere => true,
             Beginning::Late => {
-                let (wanted, got) = (newest.time, first.time);
+                let (wanted, got) = (reached, first.time);
                 tracing::warn!(host = endpoint.host_name(), %wanted, %got, "the host has left out what lies between");
                 self.gap(endpoint, GapReason::CursorClamped);
                 self.gap_told = false;

@@ -18,28 +18,30 @@
 
 mod compression;
 mod connection;
+mod network;
 mod plan;
+mod sockets;
 #[cfg(feature = "server")]
 mod tls;
-mod transport;
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use mio::{Events, Poll, Token, Waker};
+use mio::Waker;
 use tracing::{debug, info, warn};
 
 pub use self::compression::Zstd;
+pub use self::network::Network;
 pub use self::plan::{Config, Timeouts, WithoutCursor};
+pub use self::sockets::Sockets;
 #[cfg(feature = "server")]
 pub use self::tls::{Tls, TlsError};
 
 use self::compression::Compression;
 use self::connection::Connection;
 use self::plan::{Outcome, Plan};
-use self::transport::Transport;
 use crate::clock::Clock;
 use crate::fact::{Cursor, GapReason};
 use crate::limits::{FULL_WAIT_MILLIS, TOKEN_INTERVAL_MILLIS, ZSTD_FAILURES_MAX};
@@ -87,7 +89,7 @@ pub enum Pressure {
 #[derive(Clone, Debug)]
 pub struct Stop {
     asked: Arc<AtomicBool>,
-    waker: Arc<Waker>,
+    waker: Option<Arc<Waker>>,
 }
 
 impl Stop {
@@ -99,25 +101,22 @@ impl Stop {
 
     /// Says that the sink may be ready again.
     pub fn wake(&self) {
-        if let Err(error) = self.waker.wake() {
+        if let Some(Err(error)) = self.waker.as_ref().map(|waker| waker.wake()) {
             // The reader wakes by itself within a tick.
             debug!(%error, "the reader could not be woken");
         }
     }
 }
 
-/// The loop of the reader's thread.
-pub struct Reader<S> {
+/// The loop of the reader's thread, on a network: the real one, unless a test brings another.
+pub struct Reader<S, N: Network = Sockets> {
+    network: N,
     plan: Plan,
     compression: Compression,
     /// Of the connection that is read now.
     decoder: Option<Decoder>,
-    #[cfg(feature = "server")]
-    tls: Option<Tls>,
     sink: S,
     clock: Clock,
-    poll: Poll,
-    events: Events,
     stop: Stop,
     tick_at: Duration,
 }
@@ -141,8 +140,6 @@ enum Why {
     Dictionary(String),
     #[error("{ZSTD_FAILURES_MAX} compressed messages in a row cannot be decoded with the dictionary")]
     Undecodable,
-    #[error("this reader was set up without TLS: use ws://")]
-    NoTls,
     #[error("no connection within {0:?}")]
     ConnectTimeout(Duration),
     #[error("{0}")]
@@ -159,13 +156,11 @@ enum Why {
     Rewind,
 }
 
-const WAKE: Token = Token(0);
-const SOCKET: Token = Token(1);
 const TICK: Duration = Duration::from_millis(TOKEN_INTERVAL_MILLIS / 4);
 const FULL_WAIT: Duration = Duration::from_millis(FULL_WAIT_MILLIS);
 
 impl<S: Sink> Reader<S> {
-    /// Prepares a reader. `rng` is for the jitter between tries.
+    /// Prepares a reader of the real network. `rng` is for the jitter between tries.
     ///
     /// # Errors
     /// The system gives no poll.
@@ -173,29 +168,25 @@ impl<S: Sink> Reader<S> {
     /// # Panics
     /// When `config` has no endpoint.
     pub fn new(config: Config, sink: S, clock: Clock, rng: fastrand::Rng) -> io::Result<Self> {
-        assert!(!config.endpoints.is_empty(), "a reader needs an endpoint");
-        let poll = Poll::new()?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
-        let stop = Stop { asked: Arc::new(AtomicBool::new(false)), waker };
+        let sockets = Sockets::new()?;
         #[cfg(feature = "server")]
-        let tls = config.tls.clone();
+        let sockets = sockets.with_tls(config.tls.clone());
+        Ok(Self::on(sockets, config, sink, clock, rng))
+    }
+}
+
+impl<S: Sink, N: Network> Reader<S, N> {
+    /// Prepares a reader of a network. `rng` is for the jitter between tries.
+    ///
+    /// # Panics
+    /// When `config` has no endpoint.
+    pub fn on(network: N, config: Config, sink: S, clock: Clock, rng: fastrand::Rng) -> Self {
+        assert!(!config.endpoints.is_empty(), "a reader needs an endpoint");
+        let stop = Stop { asked: Arc::new(AtomicBool::new(false)), waker: network.waker() };
         let compression = Compression::new(&config.zstd, &config.endpoints);
         let plan = Plan::new(config, rng);
-        let events = Events::with_capacity(8);
         let tick_at = clock.monotonic();
-        Ok(Self {
-            #[cfg(feature = "server")]
-            tls,
-            plan,
-            compression,
-            decoder: None,
-            sink,
-            clock,
-            poll,
-            events,
-            stop,
-            tick_at,
-        })
+        Self { network, plan, compression, decoder: None, sink, clock, stop, tick_at }
     }
 
     /// What stops this reader.
@@ -237,7 +228,7 @@ impl<S: Sink> Reader<S> {
         let why = match self.agree(at, endpoint, ask).and_then(|ask| Ok((self.connect(endpoint, &ask)?, ask))) {
             Ok((mut connection, ask)) => {
                 let why = self.drive(&mut connection, endpoint, &ask, &mut taken);
-                connection.hang_up(&self.poll);
+                self.network.end(connection.into_stream());
                 why
             }
             Err(why) => why,
@@ -269,16 +260,16 @@ impl<S: Sink> Reader<S> {
 
     /// Asks the host for its current dictionary, within the time for a connection.
     fn fetch_dictionary(&mut self, endpoint: &Endpoint) -> Result<Dictionary, Why> {
-        let (mut transport, deadline) = self.open(endpoint)?;
+        let (mut stream, deadline) = self.open(endpoint)?;
         let get = Get::new(&endpoint.host_name(), endpoint.dictionary_target());
-        let body = self.exchange(&mut transport, get, deadline);
-        transport.hang_up(&self.poll);
+        let body = self.exchange(&mut stream, get, deadline);
+        self.network.end(stream);
         let dictionary = Dictionary::parse(&body?).map_err(|error| Why::Dictionary(error.to_string()))?;
         info!(host = endpoint.host_name(), id = dictionary.id(), "fetched the dictionary");
         Ok(dictionary)
     }
 
-    fn exchange(&mut self, transport: &mut Transport, mut get: Get, deadline: Duration) -> Result<Vec<u8>, Why> {
+    fn exchange(&mut self, stream: &mut N::Stream, mut get: Get, deadline: Duration) -> Result<Vec<u8>, Why> {
         let mut room = [0; 16 << 10];
         loop {
             self.upkeep();
@@ -286,20 +277,22 @@ impl<S: Sink> Reader<S> {
                 return Err(Why::Stopped);
             }
             while !get.output().is_empty() {
-                match transport.write(get.output()) {
+                match stream.write(get.output()) {
                     Ok(count) => get.sent(count),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     Err(error) => return Err(error.into()),
                 }
             }
-            match transport.read(&mut room) {
+            match stream.read(&mut room) {
                 Ok(count) => {
                     let body = get.received(&room[..count], count == 0);
                     if let Some(body) = body.map_err(|error| Why::Dictionary(error.to_string()))? {
                         return Ok(body);
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.rest(deadline),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.rest(deadline);
+                }
                 Err(error) => return Err(error.into()),
             }
             if self.clock.monotonic() >= deadline {
@@ -308,18 +301,18 @@ impl<S: Sink> Reader<S> {
         }
     }
 
-    fn connect(&mut self, endpoint: &Endpoint, ask: &Ask) -> Result<Connection, Why> {
+    fn connect(&mut self, endpoint: &Endpoint, ask: &Ask) -> Result<Connection<N::Stream>, Why> {
         let session = Session::connect(&endpoint.request_url(ask))?;
-        let (transport, deadline) = self.open(endpoint)?;
-        Ok(Connection::new(transport, session, deadline))
+        let (stream, deadline) = self.open(endpoint)?;
+        Ok(Connection::new(stream, session, deadline))
     }
 
     /// Makes the TCP connection, to one address of the host after the other within the time for all. Whatever follows must
     /// be done at the moment that comes with it.
-    fn open(&mut self, endpoint: &Endpoint) -> Result<(Transport, Duration), Why> {
+    fn open(&mut self, endpoint: &Endpoint) -> Result<(N::Stream, Duration), Why> {
         debug!(host = endpoint.host_name(), "resolving");
-        let addresses =
-            connection::resolve(endpoint).map_err(|error| Why::Resolve { host: endpoint.host().to_owned(), error })?;
+        let resolved = self.network.resolve(endpoint);
+        let addresses = resolved.map_err(|error| Why::Resolve { host: endpoint.host().to_owned(), error })?;
         let limit = self.plan.timeouts().connect;
         let deadline = self.clock.monotonic() + limit;
         let mut last = Why::ConnectTimeout(limit);
@@ -327,8 +320,8 @@ impl<S: Sink> Reader<S> {
             let now = self.clock.monotonic();
             let left = u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
             let until = now + deadline.saturating_sub(now) / left;
-            match self.connect_to(*address, until) {
-                Ok(Some(stream)) => return Ok((self.transport(endpoint, stream)?, deadline)),
+            match self.connect_to(endpoint, *address, until) {
+                Ok(Some(stream)) => return Ok((stream, deadline)),
                 Ok(None) if self.stopped() => return Err(Why::Stopped),
                 Ok(None) => last = Why::ConnectTimeout(limit),
                 Err(error) => last = Why::Network(error),
@@ -337,39 +330,34 @@ impl<S: Sink> Reader<S> {
         Err(last)
     }
 
-    /// TLS where the endpoint wants it.
-    fn transport(&self, endpoint: &Endpoint, stream: mio::net::TcpStream) -> Result<Transport, Why> {
-        if !endpoint.is_tls() {
-            return Ok(Transport::Plain(stream));
-        }
-        #[cfg(feature = "server")]
-        if let Some(tls) = &self.tls {
-            return Ok(Transport::Tls(Box::new(tls.begin(endpoint.host(), stream)?)));
-        }
-        Err(Why::NoTls)
-    }
-
     /// One address; `None` when the time is over, or the reader was stopped.
     fn connect_to(
         &mut self,
-        address: std::net::SocketAddr,
+        endpoint: &Endpoint,
+        address: N::Address,
         until: Duration,
-    ) -> io::Result<Option<mio::net::TcpStream>> {
-        let mut stream = connection::begin(&self.poll, SOCKET, address)?;
+    ) -> io::Result<Option<N::Stream>> {
+        let mut stream = self.network.begin(endpoint, address)?;
         loop {
-            if connection::is_up(&stream)? {
-                return Ok(Some(stream));
-            }
-            if self.clock.monotonic() >= until || self.stopped() {
-                connection::release(&self.poll, &mut stream);
-                return Ok(None);
-            }
-            self.rest(until);
+            match self.network.is_up(&mut stream) {
+                Ok(true) => return Ok(Some(stream)),
+                Ok(false) if self.clock.monotonic() < until && !self.stopped() => self.rest(until),
+                failed => {
+                    self.network.end(stream);
+                    return failed.map(|_late| None);
+                }
+            };
         }
     }
 
     /// Drives one connection to its end.
-    fn drive(&mut self, connection: &mut Connection, endpoint: &Endpoint, ask: &Ask, taken: &mut Taken) -> Why {
+    fn drive(
+        &mut self,
+        connection: &mut Connection<N::Stream>,
+        endpoint: &Endpoint,
+        ask: &Ask,
+        taken: &mut Taken,
+    ) -> Why {
         let mut full = !self.sink.ready();
         loop {
             self.upkeep();
@@ -394,14 +382,14 @@ impl<S: Sink> Reader<S> {
                 return error.into();
             }
             let now = self.clock.monotonic();
-            match connection.due(now, self.plan.timeouts()) {
+            let has_news = match connection.due(now, self.plan.timeouts()) {
                 Err(why) => return why,
                 Ok(_) if full => self.rest(now + FULL_WAIT),
-                Ok(_) if connection.may_read() => {}
-                Ok(until) => {
-                    self.rest(until);
-                    connection.notice(&self.events, SOCKET);
-                }
+                Ok(_) if connection.may_read() => false,
+                Ok(until) => self.rest(until),
+            };
+            if has_news {
+                connection.notice();
             }
         }
     }
@@ -409,7 +397,7 @@ impl<S: Sink> Reader<S> {
     /// Hands over what has come, and reads once more; whether the sink is full now.
     fn take_all(
         &mut self,
-        connection: &mut Connection,
+        connection: &mut Connection<N::Stream>,
         endpoint: &Endpoint,
         ask: &Ask,
         taken: &mut Taken,
@@ -428,7 +416,7 @@ impl<S: Sink> Reader<S> {
 
     fn take_events(
         &mut self,
-        connection: &mut Connection,
+        connection: &mut Connection<N::Stream>,
         endpoint: &Endpoint,
         ask: &Ask,
         taken: &mut Taken,
@@ -491,19 +479,15 @@ impl<S: Sink> Reader<S> {
         }
     }
 
-    /// Sleeps until `until`, the next tick, an event of the socket, or a call of the handle.
-    fn rest(&mut self, until: Duration) {
+    /// Sleeps until `until`, the next tick, news of the stream, or a call of the handle; whether there is such news.
+    fn rest(&mut self, until: Duration) -> bool {
         let now = self.clock.monotonic();
         let time = until.min(self.tick_at).saturating_sub(now);
         // At least a millisecond, or the poll would not sleep at all at the end of a wait.
         let time = if until > now { time.max(Duration::from_millis(1)) } else { Duration::ZERO };
-        self.events.clear();
-        match self.poll.poll(&mut self.events, Some(time)) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => warn!(%error, "the poll failed"),
-        }
+        let has_news = self.network.rest(time);
         self.upkeep();
+        has_news
     }
 
     fn upkeep(&mut self) {

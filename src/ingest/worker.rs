@@ -1,10 +1,12 @@
 //! Parses what the sieve let pass: a frame in, facts out.
 //!
 //! One author's frames all come to the same worker, in stream order, and leave it in that order. A worker keeps nothing
-//! between two frames.
+//! of one frame for the next. It never waits by itself: [`Worker::turn`] says what there is to wait for, and
+//! [`Worker::run`] does.
 //!
 //! Architecture Invariant: a worker decides nothing about communities. It says what was written, not what it means.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -141,70 +143,104 @@ fn orphaned(orphan: Orphan, create: &Commit<'_>, host: &Host) -> Result<Record, 
     })
 }
 
-/// One worker thread: its ring of frames in, its ring of facts out.
+/// One worker: its ring of frames in, its ring of facts out.
 pub struct Worker {
     parser: Parser,
     frames: Consumer<Parcel>,
     signal: Arc<Signal>,
     products: Producer<Product>,
+    /// Taken from the ring of frames, and still to be worked on.
+    parcels: VecDeque<Parcel>,
+    /// Made, and still to be handed on, in front of everything that the parcels will give.
+    outbox: VecDeque<Product>,
+    /// Of one frame.
+    facts: Vec<Fact>,
+}
+
+/// What a worker's turn came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// All that was taken is handed on; there may be more.
+    Worked,
+    /// There was nothing to take.
+    Idle,
+    /// The committer's ring has no room.
+    Full,
+    /// The reader has gone and all of it is handed on, or the committer has gone.
+    Over,
 }
 
 impl Worker {
     /// `signal` is the one that `frames` was made with.
     pub fn new(parser: Parser, frames: Consumer<Parcel>, signal: Arc<Signal>, products: Producer<Product>) -> Self {
-        Self { parser, frames, signal, products }
+        let (parcels, outbox) = (VecDeque::with_capacity(DRAIN), VecDeque::new());
+        Self { parser, frames, signal, products, parcels, outbox, facts: Vec::new() }
     }
 
     /// Works until the reader has closed its ring and everything in it is handed on, or the committer has gone.
     pub fn run(mut self) {
-        let (mut parcels, mut facts) = (Vec::with_capacity(DRAIN), Vec::new());
         loop {
-            self.frames.drain(DRAIN, |parcel| parcels.push(parcel));
-            if parcels.is_empty() {
-                if self.frames.is_closed() {
-                    return;
+            match self.turn() {
+                Turn::Worked => {}
+                Turn::Idle => {
+                    let frames = &self.frames;
+                    self.signal.wait(|| !frames.is_empty() || frames.is_closed(), IDLE);
                 }
-                let frames = &self.frames;
-                self.signal.wait(|| !frames.is_empty() || frames.is_closed(), IDLE);
-                continue;
-            }
-            for parcel in parcels.drain(..) {
-                if self.work(parcel, &mut facts).is_none() {
-                    return;
+                Turn::Full => {
+                    self.products.wait_for_space(IDLE);
                 }
+                Turn::Over => return,
             }
         }
     }
 
-    fn work(&mut self, parcel: Parcel, facts: &mut Vec<Fact>) -> Option<()> {
+    /// Takes some frames, and hands on what is in them. Never waits.
+    pub fn turn(&mut self) -> Turn {
+        if self.parcels.is_empty() && self.outbox.is_empty() {
+            let parcels = &mut self.parcels;
+            self.frames.drain(DRAIN, |parcel| parcels.push_back(parcel));
+            if self.parcels.is_empty() {
+                return if self.frames.is_closed() { Turn::Over } else { Turn::Idle };
+            }
+        }
+        loop {
+            if !self.hand_on() {
+                return if self.products.is_closed() { Turn::Over } else { Turn::Full };
+            }
+            match self.parcels.pop_front() {
+                Some(parcel) => self.work(parcel),
+                None => return Turn::Worked,
+            }
+        }
+    }
+
+    fn work(&mut self, parcel: Parcel) {
         match parcel {
-            Parcel::Token(token) => self.hand_on(Product::Token(token)),
-            Parcel::Gap(gap) => self.hand_on(Product::Fact(Box::new(Fact::Gap(gap)))),
-            Parcel::Orphans(orphans) => self.hand_on(Product::Fact(Box::new(Fact::Orphans(orphans)))),
+            Parcel::Token(token) => self.outbox.push_back(Product::Token(token)),
+            Parcel::Gap(gap) => self.outbox.push_back(Product::Fact(Box::new(Fact::Gap(gap)))),
+            Parcel::Orphans(orphans) => self.outbox.push_back(Product::Fact(Box::new(Fact::Orphans(orphans)))),
             Parcel::Frame(Letter { frame, host, orphan }) => {
                 let mut orphan_comes = orphan.is_some();
-                if let Err(refusal) = self.parser.facts(&frame, &host, orphan, facts) {
+                if let Err(refusal) = self.parser.facts(&frame, &host, orphan, &mut self.facts) {
                     tracing::debug!(reason = refusal.reason.as_str(), detail = %refusal.detail, "refused");
                 }
-                facts.drain(..).try_for_each(|fact| {
+                for fact in self.facts.drain(..) {
                     let product = if orphan_comes { Product::Orphan } else { Product::Fact };
                     orphan_comes = false;
-                    self.hand_on(product(Box::new(fact)))
-                })
+                    self.outbox.push_back(product(Box::new(fact)));
+                }
             }
         }
     }
 
-    /// Waits for room; `None` when the committer has gone.
-    fn hand_on(&mut self, product: Product) -> Option<()> {
-        let mut product = product;
-        while let Err(Full(back)) = self.products.push(product) {
-            if self.products.is_closed() {
-                return None;
+    /// Hands on what is made; whether all of it found room.
+    fn hand_on(&mut self) -> bool {
+        while let Some(product) = self.outbox.pop_front() {
+            if let Err(Full(product)) = self.products.push(product) {
+                self.outbox.push_front(product);
+                return false;
             }
-            product = back;
-            self.products.wait_for_space(IDLE);
         }
-        Some(())
+        true
     }
 }

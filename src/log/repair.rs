@@ -167,7 +167,8 @@ impl Repair<'_> {
     ///
     /// A mark says that the batches before it are on the disk, not that the mark itself is. If its own sync has failed, the
     /// page cache shows a mark that the disk never got, and a hole would stand before the next batch. So the marks behind
-    /// the last batch are written once more: the next sync writes them out.
+    /// the last batch are written once more, and synced. So is the end of the file: where the disk was full, a batch was cut off
+    /// again, and the cut may be in the page cache alone. The batch would come back after the next power cut.
     fn append_to(&self, segment: &Segment, walk: &mut Walk, end: &End) -> Result<Growing, LogError> {
         let path = &segment.path;
         let mut marks = Vec::new();
@@ -177,9 +178,11 @@ impl Repair<'_> {
         })?;
         let written = self.disk.open(path, Mode::Write).and_then(|mut file| {
             file.write_all_at(walk.batches_end, &marks)?;
+            file.truncate(end.offset)?;
             Ok(file)
         });
-        let file = written.map_err(|source| LogError::write(path, marks.len(), source))?;
+        let mut file = written.map_err(|source| LogError::write(path, marks.len(), source))?;
+        file.sync_data().map_err(|source| LogError::sync(path, source))?;
         self.sync_dir()?;
         Ok(Growing { segment: segment.clone(), file, salt: walk.salt, created: walk.created, end: end.offset })
     }

@@ -51,6 +51,29 @@ impl SyntaxError {
     }
 }
 
+/// Reads a text and checks it, from wherever it lies: a log is full of them, and a copy to look at would cost more than the
+/// look.
+pub(crate) fn deserialize_text<'de, D, T, E>(
+    deserializer: D,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    E: std::fmt::Display,
+{
+    struct Text<F>(F);
+    impl<T, E: std::fmt::Display, F: FnOnce(&str) -> Result<T, E>> serde::de::Visitor<'_> for Text<F> {
+        type Value = T;
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a text")
+        }
+        fn visit_str<X: serde::de::Error>(self, text: &str) -> Result<T, X> {
+            (self.0)(text).map_err(X::custom)
+        }
+    }
+    deserializer.deserialize_str(Text(parse))
+}
+
 /// Gives a checked-text type its common face: `parse`, `as_str`, `Display`, and serde as a plain string that is
 /// checked again when read.
 macro_rules! text_type {
@@ -98,8 +121,7 @@ macro_rules! text_type {
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-                Self::parse(&text).map_err(serde::de::Error::custom)
+                crate::syntax::deserialize_text(deserializer, Self::parse)
             }
         }
     };

@@ -23,10 +23,12 @@ use std::iter::once;
 use std::ops::Range;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use super::chunk::{Chunk, Hashtags, Key, Row, RowRkey, offset_millis};
 use super::root::Root;
 use super::seats::{Dids, SeatTable, Taken};
-use crate::fact::{FilledPost, PostKey, ShortKey, Tags};
+use crate::fact::{CommunityId, FilledPost, PostKey, ShortKey, Tags};
 use crate::limits::{CHUNK_ENTRIES, CHUNK_ENTRIES_FIRST};
 use crate::syntax::Did;
 
@@ -41,6 +43,16 @@ pub(super) struct Room {
     pub(super) live: u64,
     /// No post is older. The writer's order of eviction goes by it.
     pub(super) due: Option<i64>,
+}
+
+/// The seats of authors in a ring that is being filled, so that they are not looked for by their texts again and again.
+pub(super) struct FilledSeats {
+    /// The ring.
+    pub(super) id: Option<CommunityId>,
+    /// Who they are, by index.
+    pub(super) authors: Arc<[Did]>,
+    /// Their seats, by the same.
+    pub(super) seats: FxHashMap<u32, u32>,
 }
 
 /// A chunk, and how many of its entries are removed.
@@ -142,9 +154,9 @@ impl Room {
 
     /// Puts many posts behind all others, in chunks of their own. Says how many: those whose authors find no seat are left
     /// out. Such as do not come in order, and behind what is there, are inserted one by one.
-    pub(super) fn fill(&mut self, authors: &[Did], posts: Vec<FilledPost>, dids: &mut Dids) -> usize {
-        let seats: Vec<Option<u32>> = authors.iter().map(|did| self.seat_for_fill(did.as_str(), dids)).collect();
-        let key = |post: &FilledPost| post.key(authors);
+    pub(super) fn fill(&mut self, seats: &mut FilledSeats, posts: Vec<FilledPost>, dids: &mut Dids) -> usize {
+        let authors = Arc::clone(&seats.authors);
+        let key = |post: &FilledPost| post.key(&authors);
         let is_next = |post: &FilledPost| match self.place(Key::new(&key(post))) {
             Place::Gap(at, index) => {
                 self.chunks.is_empty()
@@ -156,7 +168,10 @@ impl Room {
             a.time_millis < b.time_millis || (a.time_millis == b.time_millis && key(a) < key(b))
         };
         if !posts.first().is_none_or(is_next) || !posts.is_sorted_by(is_later) {
-            let insert = |post: FilledPost| self.insert(&post.key(authors), post.tags, post.hidden, dids);
+            let insert = |post: FilledPost| match self.hashtags {
+                Hashtags::One => self.insert(&post.key(&authors), post.tags, post.hidden, dids),
+                Hashtags::Many => self.share(&post.key(&authors), post.tags, dids),
+            };
             return posts.into_iter().map(insert).filter(|&inserted| inserted).count();
         }
         let row = |post: FilledPost| {
@@ -164,8 +179,8 @@ impl Room {
                 ShortKey::Tid(tid) => RowRkey::Tid(tid),
                 ShortKey::Text(text) => RowRkey::Text(text.as_str().into()),
             };
-            let (seat, tags) = (seats[post.author as usize]?, self.kept(post.tags));
-            Some(Row { time_millis: post.time_millis, seat, hidden: post.hidden, rkey, tags })
+            let seat = self.seat_for_fill(post.author, seats, dids)?;
+            Some(Row { time_millis: post.time_millis, seat, hidden: post.hidden, rkey, tags: self.kept(post.tags) })
         };
         let rows: Vec<Row> = posts.into_iter().filter_map(row).collect();
         self.live += rows.len() as u64;
@@ -177,11 +192,17 @@ impl Room {
     }
 
     /// In the global ring an author is shown by their posts' being there.
-    fn seat_for_fill(&mut self, did: &str, dids: &mut Dids) -> Option<u32> {
+    fn seat_for_fill(&mut self, author: u32, known: &mut FilledSeats, dids: &mut Dids) -> Option<u32> {
+        if let Some(seat) = known.seats.get(&author) {
+            return Some(*seat);
+        }
+        let did = known.authors[author as usize].as_str();
         if self.hashtags == Hashtags::Many && !self.show(did, true, dids) {
             return None;
         }
-        self.take_seat(did, dids)
+        let seat = self.take_seat(did, dids)?;
+        known.seats.insert(author, seat);
+        Some(seat)
     }
 
     /// What entries keep of a post's hashtags: the ring's own one goes without saying.

@@ -13,7 +13,7 @@ use rustc_hash::FxHashMap;
 
 use super::chunk::Hashtags;
 use super::excluded::Excluded;
-use super::room::Room;
+use super::room::{FilledSeats, Room};
 use super::seats::Dids;
 use super::{Community, Shared};
 use crate::fact::{self, Change, CommunityId, CommunityInfo, FilledPost};
@@ -29,6 +29,8 @@ pub struct Writer {
     dids: Dids,
     posts: u64,
     ignored: u64,
+    /// Of the ring that was filled last.
+    filling: Option<FilledSeats>,
     /// Communities whose root or exclusions have changed.
     dirty: Vec<CommunityId>,
     /// Communities that the map is to get, or to lose.
@@ -70,6 +72,7 @@ impl Writer {
             dids: Dids::default(),
             posts: 0,
             ignored: 0,
+            filling: None,
             dirty: Vec::new(),
             changed: FxHashMap::default(),
         }
@@ -92,7 +95,7 @@ impl Writer {
             Change::Exclude { id, what, excluded } => self.exclude(id, &what, excluded),
             Change::Remove { id, post } => self.in_room(id, |room, _| room.remove(&post)),
             Change::Hide { id, post, hidden } => self.in_room(id, |room, _| room.hide(&post, hidden)),
-            Change::Fill { id, authors, posts } => return self.fill(id, &authors, posts),
+            Change::Fill { id, authors, posts } => return self.fill(id, authors, posts),
             Change::Evict { before_millis } => self.evict(before_millis),
         };
         if !done {
@@ -103,6 +106,7 @@ impl Writer {
     /// Shows readers everything that was applied. Its cost is that of what has changed; where communities were opened
     /// or closed, one pass over the map, however many they were.
     pub fn publish(&mut self) {
+        self.filling = None;
         // Roots first: a community is found only when it is complete.
         for id in self.dirty.drain(..) {
             if let Some(served) = self.rooms.get_mut(&id) {
@@ -123,18 +127,22 @@ impl Writer {
     }
 
     /// What cannot be taken is counted post by post.
-    fn fill(&mut self, id: Option<CommunityId>, authors: &[Did], posts: Vec<FilledPost>) {
+    fn fill(&mut self, id: Option<CommunityId>, authors: Arc<[Did]>, posts: Vec<FilledPost>) {
         let count = posts.len();
         let mut taken = 0;
+        let goes_on = |known: &FilledSeats| known.id == id && Arc::ptr_eq(&known.authors, &authors);
+        let known = self.filling.take().filter(goes_on);
+        let mut seats = known.unwrap_or_else(|| FilledSeats { id, authors, seats: FxHashMap::default() });
         match id {
             Some(id) => {
                 self.in_room(id, |room, dids| {
-                    taken = room.fill(authors, posts, dids);
+                    taken = room.fill(&mut seats, posts, dids);
                     true
                 });
             }
-            None => taken = self.global.fill(authors, posts, &mut self.dids),
+            None => taken = self.global.fill(&mut seats, posts, &mut self.dids),
         }
+        self.filling = Some(seats);
         self.ignored += (count - taken) as u64;
     }
 

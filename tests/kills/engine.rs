@@ -61,7 +61,7 @@ pub fn campaign(kills: u64, seed: u64) -> Total {
 
 /// One data directory over all its lives.
 fn chain(seed: u64, lives: u64, total: &mut Total) {
-    let dialect = if seed % 2 == 0 { Dialect::V1 } else { Dialect::V2 };
+    let dialect = if seed.is_multiple_of(2) { Dialect::V1 } else { Dialect::V2 };
     let (events, expected) = growing_network(seed % 1000);
     let last = events.last().expect("events").time.to_string();
     let pace = Pace::PerSecond(events.len() as f64 / 4.0);

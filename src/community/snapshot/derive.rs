@@ -11,6 +11,8 @@ use std::sync::Arc;
 use crate::community::Fold;
 use crate::community::feeds::{Author, Place};
 use crate::community::names::DidIndex;
+use crate::community::posts::PostBody;
+use crate::community::told::Told;
 use crate::fact::CommunityId;
 
 impl Fold {
@@ -40,25 +42,21 @@ impl Fold {
     }
 
     fn derive_rulings(&mut self) {
-        let mut nothing = Vec::new();
         let numbers: Vec<u32> = self.rulings.iter().map(|(number, _)| number).collect();
         for number in numbers {
             let author = self.rulings[number].author;
             self.people[author].tally.idle_rulings += 1;
-            self.refresh_ruling(number, None, &mut nothing);
+            self.refresh_ruling(number, None, &mut Told::nobody());
         }
-        debug_assert!(nothing.is_empty(), "invariant: nothing is open");
     }
 
     fn derive_memberships(&mut self) {
-        let mut nothing = Vec::new();
         let numbers: Vec<u32> = self.memberships.iter().map(|(number, _)| number).collect();
         for number in numbers {
             let member = self.memberships[number].member;
             self.people[member].tally.memberships += 1;
-            self.refresh_membership(number, None, &mut nothing);
+            self.refresh_membership(number, None, &mut Told::nobody());
         }
-        debug_assert!(nothing.is_empty(), "invariant: nothing is open");
     }
 
     /// Who owns each hashtag, which communities are open, and what they keep out.
@@ -77,12 +75,11 @@ impl Fold {
         }
         // What is told of a theme names its parent, once that is open.
         let open = self.communities.iter().filter_map(|(number, community)| Some((number, community.open?)));
-        let mut nothing = Vec::new();
         for (number, id) in open.collect::<Vec<_>>() {
             let info = self.info(number).map(Arc::new);
             self.feeds.entry(id).or_default().open = info.map(|info| (number, info));
             self.counts.communities += 1;
-            self.sync_all_excluded(number, &mut nothing);
+            self.sync_all_excluded(number, &mut Told::nobody());
         }
     }
 
@@ -94,13 +91,18 @@ impl Fold {
             let author = row.author;
             let live = row.version.live(self.people[author].deleted_at);
             let held = live.is_some_and(|body| !body.places.is_empty()) && row.time_millis() >= horizon;
-            let places = live.filter(|_| held).map(|body| body.places.clone()).unwrap_or_default();
-            self.posts.derive_held(number, held);
-            if held && places.iter().all(|place| place.position == Place::NOWHERE) {
+            let stands = |body: &PostBody| body.places.iter().any(|place| place.position != Place::NOWHERE);
+            if held && !live.is_some_and(stands) {
                 return Err(format!("post {number} stands nowhere, and was not forgotten"));
             }
-            for place in places.iter().filter(|place| place.position != Place::NOWHERE) {
-                self.enter(number, place.id);
+            self.posts.derive_held(number, held);
+            let mut at = 0;
+            while let Some(place) = self.posts.place_at(number, at).filter(|_| held) {
+                at += 1;
+                if place.position == Place::NOWHERE {
+                    continue;
+                }
+                self.enter(number, place.id, &mut Told::nobody());
                 if place.position == Place::IN_RING && !self.enter_ring_again(number, author, place.id) {
                     return Err(format!("post {number} is in the ring of {}, which is not served", place.id));
                 }

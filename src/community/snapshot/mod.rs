@@ -104,6 +104,9 @@ impl Section {
     }
 }
 
+/// Where chunks go: section, version, payload.
+type Put<'a, E> = dyn FnMut(u8, u8, &[u8]) -> Result<(), E> + 'a;
+
 /// How many rows of each section were written, or read.
 type Rows = [u64; Section::ALL.len()];
 
@@ -114,7 +117,7 @@ impl Fold {
     ///
     /// # Errors
     /// The first that `put` gives.
-    pub fn save<E>(&self, put: &mut dyn FnMut(u8, u8, &[u8]) -> Result<(), E>) -> Result<(), E> {
+    pub fn save<E>(&self, put: &mut Put<'_, E>) -> Result<(), E> {
         let Self {
             people,
             posts,
@@ -177,7 +180,7 @@ impl Ranks {
 
 /// Rows on their way into chunks.
 struct Chunks<'a, E> {
-    put: &'a mut dyn FnMut(u8, u8, &[u8]) -> Result<(), E>,
+    put: &'a mut Put<'a, E>,
     section: Section,
     payload: Vec<u8>,
     rows: Rows,
@@ -299,12 +302,21 @@ impl Restoring {
     /// # Errors
     /// A part is missing, or two of them contradict each other.
     pub fn finish(self, changes: &mut dyn FnMut(Change)) -> Result<Fold, String> {
+        let fold = self.finish_untold()?;
+        fold.show(changes);
+        Ok(fold)
+    }
+
+    /// The fold, once all chunks were taken, where more is folded before anybody reads: [`Fold::show`] tells the view then.
+    ///
+    /// # Errors
+    /// As [`Restoring::finish`].
+    pub fn finish_untold(self) -> Result<Fold, String> {
         if self.section != Section::End {
             return Err("the snapshot has no end: a chunk is missing".to_owned());
         }
         let mut fold = self.fold;
         fold.derive(&self.silent)?;
-        fold.show(changes);
         Ok(fold)
     }
 }

@@ -83,9 +83,9 @@ fn base_of(key: &Key) -> u64 {
 }
 
 fn put_places(out: &mut Out<'_>, body: &PostBody, place_of: impl Fn(&Place) -> u8) {
-    let PostBody { created: _, places, many: _ } = body;
+    let PostBody { created: _, places } = body;
     out.number(places.len() as u64);
-    for place in places {
+    for place in places.iter() {
         out.bytes(&place.id.0.to_le_bytes());
         out.byte(place_of(place));
     }

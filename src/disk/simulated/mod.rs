@@ -73,6 +73,8 @@ struct State {
     /// Calls that have failed because they were told to, since the last mending.
     fired: u64,
     capacity_bytes: Option<u64>,
+    /// Writes that met a full disk.
+    refused: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -124,6 +126,7 @@ impl SimulatedDisk {
             failing_from: None,
             fired: 0,
             capacity_bytes: None,
+            refused: 0,
         })))
     }
 
@@ -196,6 +199,11 @@ impl SimulatedDisk {
     /// How many bytes all files together may hold; `None` is no limit.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.state().capacity_bytes = bytes;
+    }
+
+    /// How many writes there were for which there was no room.
+    pub fn refused(&self) -> u64 {
+        self.state().refused
     }
 
     /// What a file holds, as a program sees it.
@@ -418,6 +426,7 @@ impl DiskFile for SimulatedFile {
             }
             let room = state.room().saturating_add(content(state, file).seen().len() as u64);
             if offset.saturating_add(len as u64) > room {
+                state.refused += 1;
                 (len, answer) = (room.saturating_sub(offset) as usize, Err(Fault::NoSpace.error()));
             }
             if len > 0 {
@@ -528,7 +537,9 @@ mod tests {
         disk.set_capacity(Some(100));
         let mut file = disk.open(Path::new("/d/x"), Mode::Create).unwrap();
         file.write_all_at(0, &[1; 60]).unwrap();
+        assert_eq!(disk.refused(), 0);
         let error = file.write_all_at(60, &[2; 60]).unwrap_err();
+        assert_eq!(disk.refused(), 1);
         assert!(crate::disk::is_no_space(&error));
         assert_eq!(file.size().unwrap(), 100);
         file.truncate(60).unwrap();

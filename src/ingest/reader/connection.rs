@@ -6,21 +6,15 @@
 //! ```
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
-
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token};
 
 use super::Why;
 use super::plan::Timeouts;
-use super::transport::Transport;
-use crate::wire::endpoint::Endpoint;
 use crate::wire::session::{Event, Session, SessionError};
 
-/// A connected socket, plain or under TLS. It was registered at the poll for edges: after one it is read until it would block.
-pub(super) struct Connection {
-    stream: Transport,
+/// A stream that stands. It tells of news once: then it is read until it would block.
+pub(super) struct Connection<T> {
+    stream: T,
     session: Session,
     stage: Stage,
     readable: bool,
@@ -38,9 +32,9 @@ enum Stage {
     Reading { last: Duration, pinged: bool },
 }
 
-impl Connection {
+impl<T: Read + Write> Connection<T> {
     /// Of a stream that is up; the handshake must be done at `until`.
-    pub(super) fn new(stream: Transport, session: Session, until: Duration) -> Self {
+    pub(super) fn new(stream: T, session: Session, until: Duration) -> Self {
         Self { stream, session, stage: Stage::Handshake { until }, readable: true, ended: false }
     }
 
@@ -74,11 +68,9 @@ impl Connection {
         Ok(())
     }
 
-    /// Takes note of what the poll says.
-    pub(super) fn notice(&mut self, events: &Events, token: Token) {
-        if events.iter().any(|event| event.token() == token && (event.is_readable() || event.is_read_closed())) {
-            self.readable = true;
-        }
+    /// There may be something to read again.
+    pub(super) fn notice(&mut self) {
+        self.readable = true;
     }
 
     /// Sends what can be sent now.
@@ -152,46 +144,8 @@ impl Connection {
         Ok(until)
     }
 
-    /// Closes the socket.
-    pub(super) fn hang_up(self, poll: &Poll) {
-        self.stream.hang_up(poll);
+    /// The stream, to be closed.
+    pub(super) fn into_stream(self) -> T {
+        self.stream
     }
-}
-
-/// The addresses of a host. A name asks the system's resolver, which takes its time; an address does not.
-pub(super) fn resolve(endpoint: &Endpoint) -> io::Result<Vec<SocketAddr>> {
-    let host = endpoint.host().trim_start_matches('[').trim_end_matches(']');
-    let addresses: Vec<_> = (host, endpoint.port()).to_socket_addrs()?.collect();
-    if addresses.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "it has no address"));
-    }
-    Ok(addresses)
-}
-
-/// Begins a connection to one address.
-pub(super) fn begin(poll: &Poll, token: Token, address: SocketAddr) -> io::Result<TcpStream> {
-    let mut stream = TcpStream::connect(address)?;
-    poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-    Ok(stream)
-}
-
-/// Whether a begun connection stands.
-pub(super) fn is_up(stream: &TcpStream) -> io::Result<bool> {
-    if let Some(error) = stream.take_error()? {
-        return Err(error);
-    }
-    match stream.peer_addr() {
-        Ok(_) => {
-            stream.set_nodelay(true)?;
-            Ok(true)
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// Takes a socket from the poll before it is closed.
-pub(super) fn release(poll: &Poll, stream: &mut TcpStream) {
-    // Closing a socket takes it from the poll, too.
-    let _done_by_close = poll.registry().deregister(stream);
 }

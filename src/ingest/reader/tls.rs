@@ -124,7 +124,7 @@ impl TimeProvider for Wall {
 }
 
 /// One TLS connection. It reads and writes as the socket does: what cannot go on now is `WouldBlock`.
-pub(super) struct TlsStream {
+pub struct TlsStream {
     socket: TcpStream,
     session: UnbufferedClientConnection,
     /// `incoming[start..end]` was received and is not decrypted yet.

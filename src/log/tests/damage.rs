@@ -174,7 +174,6 @@ fn any_lost_sector_is_noticed() {
 /// `cargo test --release --no-default-features --lib log::tests::damage -- --ignored`
 #[test]
 #[ignore = "half a million logs: run it with --release"]
-#[expect(clippy::disallowed_methods, reason = "it uses every processor")]
 fn any_flipped_bit_of_64_kib_is_noticed() {
     let (rig, batches, durable) = large_log();
     let bits: Vec<(Lsn, usize)> = firsts(&rig)

@@ -203,7 +203,9 @@ fn story(seed: u64, tally: &mut Tally) {
             drop(first.log);
             rig.disk.power_cut(&mut rng);
             tally.cuts += 1;
-            assert_eq!(rig.open().unwrap_or_else(|error| panic!("{story}: {error}")).batches, first.batches, "{story}");
+            let again = rig.open().unwrap_or_else(|error| panic!("{story}: {error}"));
+            let counts = (again.batches.len(), first.batches.len());
+            assert!(again.batches == first.batches, "{story}: {counts:?} {:?} {:?}", first.recovered, again.recovered);
         }
     }
 }
@@ -234,6 +236,14 @@ fn stories(first_seed: u64, cuts: u64) -> Tally {
     tally
 }
 
+/// Seeds of stories that once went wrong.
+#[test]
+fn stories_that_found_something() {
+    // A batch that a full disk had refused came back, because its cut was in the page cache alone.
+    const SEEDS: &[u64] = &[281_474_983_727_990];
+    SEEDS.iter().for_each(|&seed| story(seed, &mut Tally::default()));
+}
+
 #[test]
 fn chained_power_cuts_lose_nothing_that_was_promised() {
     stories(0, 5000);
@@ -242,7 +252,6 @@ fn chained_power_cuts_lose_nothing_that_was_promised() {
 /// `POWER_CUTS=5000000 POWER_CUT_SEED=1000 cargo test --release --no-default-features --lib power_cuts -- --ignored --nocapture`
 #[test]
 #[ignore = "a campaign: POWER_CUTS says how many, POWER_CUT_SEED from which seed on"]
-#[expect(clippy::disallowed_methods, reason = "a campaign uses every processor")]
 fn a_campaign_of_power_cuts() {
     let number = |name: &str, default: u64| {
         std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}: give a number")))

@@ -1,5 +1,6 @@
 //! The view against a naive list, read page by page; against readers on other threads; and at its edges.
 
+mod fill;
 mod naive;
 mod retag;
 mod threads;

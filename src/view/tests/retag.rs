@@ -12,18 +12,18 @@ use crate::view::seats::Dids;
 
 const COMMUNITIES: u32 = 4;
 
-fn tags(bits: u32) -> Tags {
+pub(super) fn tags(bits: u32) -> Tags {
     let ids: Vec<CommunityId> = (0..COMMUNITIES).filter(|id| bits >> id & 1 == 1).map(CommunityId).collect();
     if let [only] = ids[..] { Tags::One(only) } else { Tags::Many(ids.into()) }
 }
 
-fn a_post(number: u64) -> PostKey {
+pub(super) fn a_post(number: u64) -> PostKey {
     let rkey = if number.is_multiple_of(7) { format!("text{number}") } else { Tid::from_u64(number << 30).to_string() };
     post(number as i64 / 2, &format!("did:web:{}", number % 13), &rkey)
 }
 
 /// Every entry of a root with the hashtags it says it carries.
-fn carried(root: &Root) -> Vec<(PostKey, Vec<CommunityId>)> {
+pub(super) fn carried(root: &Root) -> Vec<(PostKey, Vec<CommunityId>)> {
     let mut steps = Steps::new(root, None, i64::MIN);
     let mut all = Vec::new();
     loop {
