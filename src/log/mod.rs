@@ -71,6 +71,10 @@ pub type Lsn = u64;
 /// The first LSN of all.
 const FIRST_LSN: Lsn = 1;
 
+/// No LSN is greater: a batch each microsecond gets there in 146,000 years. What claims a greater one is none of ours, so one
+/// more can always be added.
+const LAST_LSN: Lsn = 1 << 62;
+
 /// One batch, as it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry<'a> {

@@ -18,7 +18,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{LogError, Lsn};
+use super::{FIRST_LSN, LAST_LSN, LogError, Lsn};
 use crate::disk::{Disk, DiskFile, Mode};
 
 /// Size of a segment's header in bytes.
@@ -61,7 +61,8 @@ impl Segment {
         if digits.len() != 20 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
         }
-        Some(Self::new(log_dir, digits.parse().ok()?))
+        let first = digits.parse().ok().filter(|first| (FIRST_LSN..=LAST_LSN).contains(first))?;
+        Some(Self::new(log_dir, first))
     }
 
     /// Its length in bytes.

@@ -21,7 +21,7 @@ use super::record::{Head, RawKind};
 use super::retention::{self, Dropped};
 use super::scan::Scan;
 use super::segment::{HEADER_BYTES, Header, HeaderError, Magic};
-use super::{Chunk, Each, Item, LogError, Lsn};
+use super::{Chunk, Each, Item, LAST_LSN, LogError, Lsn};
 use crate::disk::{Disk, Mode};
 
 /// A snapshot's name in the file system.
@@ -45,7 +45,7 @@ impl Snapshot {
         if digits.len() != 20 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
         }
-        Some(Self::new(log_dir, digits.parse().ok()?))
+        Some(Self::new(log_dir, digits.parse().ok().filter(|&lsn| lsn <= LAST_LSN)?))
     }
 
     /// Where it is prepared.

@@ -7,7 +7,7 @@ use super::record::{ALIGN_BYTES, Kind, Record};
 use super::recovery::{Action, Case, Found, Marked, Place, decide};
 use super::scan::{Parsed, Scan, Sighting};
 use super::segment::{HEADER_BYTES, Header, HeaderError, Magic, Segment};
-use super::{Each, Entry, Hole, Item, LogError, Lsn};
+use super::{Each, Entry, Hole, Item, LAST_LSN, LogError, Lsn};
 use crate::disk::{Disk, Mode};
 use crate::limits::LOG_READ_BYTES;
 
@@ -302,7 +302,7 @@ fn misfit(record: &Record<'_>, next: Lsn) -> Option<String> {
     match record.kind {
         Kind::Batch if lsn != next => Some(format!("LSN {next} was expected, {lsn} was found")),
         Kind::Batch if durable >= lsn => Some(format!("the batch calls LSN {durable} durable before it was written")),
-        Kind::Hole if durable != next - 1 || lsn < next => {
+        Kind::Hole if durable != next - 1 || lsn < next || lsn > LAST_LSN => {
             Some(format!("LSN {next} was expected, a hole from {} to {lsn} was found", durable.saturating_add(1)))
         }
         Kind::Mark | Kind::Stop if lsn != next - 1 => Some(format!("a mark after LSN {lsn} follows LSN {}", next - 1)),

@@ -2,7 +2,7 @@
 //!
 //! In: payloads. Out: LSNs, and up to which of them everything is durable.
 //! ```text
-//! append        encode ─► write behind the last record                   no space: cut back, try again later
+//! append        encode ─► write behind the last record                   no space: cut back, sync that, try again later
 //! begin_sync    ─► PendingSync, which any thread runs ─► finish_sync: what was written before it began is durable ─► mark, unsynced
 //! rotate        fdatasync the full segment ─► create the next: file, fdatasync, directory sync
 //! close         sync ─► stop ─► fdatasync
@@ -282,13 +282,14 @@ impl Log {
         if !matches!(error, LogError::NoSpace { .. }) {
             return Err(self.poison(error));
         }
-        match file.truncate(*end) {
-            Ok(()) => Err(error),
-            Err(source) => {
-                let error = LogError::Write { file: segment.path.clone(), source: Arc::new(source) };
-                Err(self.poison(error))
-            }
-        }
+        // The cut must be certain before anything else is written there: else a power cut may bring the batch back, though the
+        // caller was told that it is not in the log. A sync that is under way does no harm: each error is told to one of both.
+        let path = segment.path.clone();
+        let cut = match file.truncate(*end) {
+            Ok(()) => file.sync_data().map_err(|source| LogError::sync(&path, source)),
+            Err(source) => Err(LogError::Write { file: path, source: Arc::new(source) }),
+        };
+        Err(cut.map_or_else(|worse| self.poison(worse), |()| error))
     }
 
     /// Writes a mark for what is durable. Where there is no room for it, the log does without, and says `false`: the next

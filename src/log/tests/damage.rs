@@ -242,3 +242,16 @@ fn a_check_lists_every_fault() {
     assert!(report.batches >= 11 && lsns.is_sorted() && lsns.len() as u64 == report.batches);
     assert_eq!((report.first_lsn, report.last_lsn), (2, 13));
 }
+
+/// Fuzzing found it: a segment named 0 made its reader count down from it.
+#[test]
+fn files_of_impossible_lsns_are_none_of_ours() {
+    let (rig, batches, _) = small_log();
+    for name in ["00000000000000000000.seg", "18446744073709551615.seg", "18446744073709551615.snap"] {
+        let rig = rig.copy();
+        rig.disk.put(&log_dir(dir()).join(name), rig.contents(1));
+        assert_eq!(rig.read().unwrap().1, batches, "{name}");
+        assert_eq!(rig.check().verdict(), Verdict::Clean, "{name}");
+        assert_eq!(rig.open().unwrap().batches, batches, "{name}");
+    }
+}

@@ -11,14 +11,19 @@ use crate::view::room::{FilledSeats, Room};
 use crate::view::root::Root;
 use crate::view::seats::Dids;
 
-fn filled(posts: &[(PostKey, Tags)]) -> (FilledSeats, Vec<FilledPost>) {
+/// Among what is shared nothing is hidden.
+fn is_hidden(post: &PostKey, hashtags: Hashtags) -> bool {
+    hashtags == Hashtags::One && post.time_millis % 5 == 0
+}
+
+fn filled(hashtags: Hashtags, posts: &[(PostKey, Tags)]) -> (FilledSeats, Vec<FilledPost>) {
     let mut authors: Vec<Did> = posts.iter().map(|(post, _)| post.did.clone()).collect();
     authors.sort();
     authors.dedup();
     let of = |(post, tags): &(PostKey, Tags)| FilledPost {
         time_millis: post.time_millis,
         author: u32::try_from(authors.binary_search(&post.did).expect("one of them")).expect("few"),
-        hidden: post.time_millis % 5 == 0,
+        hidden: is_hidden(post, hashtags),
         rkey: post.rkey.as_tid().map_or_else(|| ShortKey::Text(post.rkey.clone()), ShortKey::Tid),
         tags: tags.clone(),
     };
@@ -45,18 +50,18 @@ fn a_filled_ring_is_the_one_that_inserts_make() {
                 let (piece, later) = rest.split_at(rng.usize(1..=rest.len()));
                 rest = later;
                 // One time in four they come one by one here too, and then behind a chunk with room in it.
-                let (mut seats, mut piece_filled) = filled(piece);
+                let (mut seats, mut piece_filled) = filled(hashtags, piece);
                 if rng.u32(..8) == 0 {
                     piece_filled.reverse();
                 }
                 for (post, tags) in piece {
                     told.show(post.did.as_str(), true, &mut dids);
                     bulk.show(post.did.as_str(), true, &mut dids);
-                    assert!(told.insert(post, tags.clone(), post.time_millis % 5 == 0, &mut dids));
+                    assert!(told.insert(post, tags.clone(), is_hidden(post, hashtags), &mut dids));
                 }
                 if rng.u32(..4) == 0 {
                     for (post, tags) in piece {
-                        assert!(bulk.insert(post, tags.clone(), post.time_millis % 5 == 0, &mut dids));
+                        assert!(bulk.insert(post, tags.clone(), is_hidden(post, hashtags), &mut dids));
                     }
                 } else {
                     assert_eq!(bulk.fill(&mut seats, piece_filled, &mut dids), piece.len());
@@ -80,7 +85,7 @@ fn a_filled_ring_is_the_one_that_inserts_make() {
 fn full_chunks_are_filled() {
     let posts: Vec<(PostKey, Tags)> =
         (0..4 * CHUNK_ENTRIES as u64).map(|number| (a_post(2 * number), tags(1))).collect();
-    let (mut seats, posts) = filled(&posts);
+    let (mut seats, posts) = filled(Hashtags::One, &posts);
     let (mut room, mut dids) = (Room::new(Hashtags::One), Dids::default());
     room.fill(&mut seats, posts, &mut dids);
     let root = root(&mut room);
@@ -94,9 +99,9 @@ fn what_is_there_already_is_not_filled_again() {
     let mut sorted = posts;
     sorted.sort_by(|(a, _), (b, _)| a.cmp(b));
     let (mut room, mut dids) = (Room::new(Hashtags::One), Dids::default());
-    let (mut seats, first) = filled(&sorted[..200]);
+    let (mut seats, first) = filled(Hashtags::One, &sorted[..200]);
     assert_eq!(room.fill(&mut seats, first, &mut dids), 200);
-    let (mut seats, all) = filled(&sorted);
+    let (mut seats, all) = filled(Hashtags::One, &sorted);
     assert_eq!(room.fill(&mut seats, all, &mut dids), 100);
     assert_eq!(room.live, 300);
 }
