@@ -125,6 +125,17 @@ fn a_live_beginning_is_asked_for_its_oldest_and_is_a_gap_when_that_is_live_too()
 }
 
 #[test]
+fn a_host_that_will_not_be_asked_for_its_oldest_is_believed_the_second_time() {
+    let mut bench = bench("ws://a", Some(newest()));
+    bench.connect(Start::Cursor { value: 1000 });
+    assert_eq!(bench.event(3, 1), Pressure::Rewind);
+    bench.lanes.disconnected(&bench.endpoint, "400 CursorTooOld: cursor 0 below lookback floor 2");
+    bench.connect(Start::Cursor { value: 2 });
+    assert_eq!(bench.event(2, 2), Pressure::Go);
+    assert_eq!(bench.gaps(), [GapReason::CursorClamped]);
+}
+
+#[test]
 fn a_host_that_counts_anew_is_asked_for_its_oldest() {
     let mut bench = bench("ws://a", Some(newest()));
     bench.connect(Start::Cursor { value: 1000 });

@@ -88,6 +88,9 @@ pub struct Lanes {
     asked: Option<Start>,
     /// A gap was told since the last event: what was left out is known.
     gap_told: bool,
+    /// Who did not begin where it was asked to, and is to be asked for its oldest: whatever it begins with then is all that it
+    /// has. (It may refuse to be asked for its oldest, and name its floor.)
+    rewound: Option<Host>,
     hooks: Box<dyn Hooks>,
 }
 
@@ -166,6 +169,7 @@ impl Lanes {
             host: None,
             asked: None,
             gap_told: false,
+            rewound: None,
             hooks: parts.hooks,
         }
     }
@@ -230,11 +234,15 @@ impl Lanes {
         let told = std::mem::take(&mut self.gap_told);
         let Some((newest, reached)) = self.resume.clone().zip(self.reached).filter(|_| !told) else { return false };
         let (host, dialect) = (Host::new(&endpoint.host_name()), endpoint.dialect());
+        let rewound = self.rewound.take().is_some_and(|rewound| rewound == host);
         let first = Cursor { host, dialect, value, time: self.bounded(position.time) };
         match Beginning::of(asked, &newest, reached, &first, Time::from_micros(self.clock.wall_micros())) {
             Beginning::AsAsked => false,
-            Beginning::Elsewhere => true,
-            Beginning::Late => {
+            Beginning::Elsewhere if !rewound => {
+                self.rewound = Some(first.host);
+                true
+            }
+            Beginning::Elsewhere | Beginning::Late => {
                 let (wanted, got) = (reached, first.time);
                 tracing::warn!(host = endpoint.host_name(), %wanted, %got, "the host has left out what lies between");
                 self.gap(endpoint, GapReason::CursorClamped);

@@ -168,6 +168,8 @@ struct Known {
     instead: Option<Start>,
     /// Refusals of the cursor in a row.
     refusals: u32,
+    /// One of them was told as a gap.
+    gap_told: bool,
     /// Breaks of the protocol in a row.
     breaks: u32,
     /// Silences in a row after it was asked for a moment.
@@ -268,18 +270,23 @@ impl Plan {
         After { wait: self.backoff(), gap: None }
     }
 
-    /// The host no longer has the position. It is a gap where the position was one of ours.
+    /// The host no longer has the position. It is a gap where the position was one of ours, and where nothing is left but to
+    /// read what is live.
     fn refused(&mut self, outcome: &Outcome, floor: Option<u64>) -> After {
+        let has_read = self.newest.is_some();
         let known = &mut self.known[outcome.of.at];
         let ours = known.refusals == 0 && matches!(outcome.of.ask.start, Start::Cursor { .. } | Start::Time { .. });
         known.refusals += 1;
-        known.instead = Some(match (floor, known.refusals) {
+        let instead = match (floor, known.refusals) {
             // The floor rises all the time: it may have risen above the one that was named.
             (Some(value), ..=4) => Start::Cursor { value },
             (_, ..=6) => Start::Time { at: outcome.of.now.plus_micros(-RETENTION_MICROS) },
             _ => Start::Live,
-        });
-        After { wait: self.backoff(), gap: ours.then_some(GapReason::CursorTooOld) }
+        };
+        known.instead = Some(instead);
+        let is_gap = ours || (instead == Start::Live && has_read && !known.gap_told);
+        known.gap_told |= is_gap;
+        After { wait: self.backoff(), gap: is_gap.then_some(GapReason::CursorTooOld) }
     }
 
     /// Takes note of the sink's position; whether it is new.
@@ -309,7 +316,17 @@ impl Plan {
 impl Known {
     fn new(endpoint: Endpoint) -> Self {
         let host = Host::new(&endpoint.host_name());
-        Self { endpoint, host, cursor: None, instead: None, refusals: 0, breaks: 0, silences: 0, in_vain: false }
+        Self {
+            endpoint,
+            host,
+            cursor: None,
+            instead: None,
+            refusals: 0,
+            gap_told: false,
+            breaks: 0,
+            silences: 0,
+            in_vain: false,
+        }
     }
 
     fn is_of(&self, cursor: &Cursor) -> bool {
@@ -319,6 +336,7 @@ impl Known {
     fn progressed(&mut self) {
         self.instead = None;
         self.refusals = 0;
+        self.gap_told = false;
         self.breaks = 0;
         self.silences = 0;
         self.in_vain = false;

@@ -6,6 +6,7 @@ use tungstenite::handshake::derive_accept_key;
 use super::conn::{Around, Phase, Stream};
 use super::{Conn, DICTIONARIES, Ending, Host, LOSS_EVENTS, LOSS_MICROS};
 use crate::faults::Fault;
+use crate::sim::SEAM_MICROS;
 
 const EVENTS: &str = "/xrpc/network.bsky.jetstream.subscribeEvents";
 const DICTIONARY: &str = "/xrpc/network.bsky.jetstream.getZstdDictionary";
@@ -140,7 +141,9 @@ impl Host {
     /// has not read, the host still has it: so little is not told from single events that were erased.
     fn floor_for(&self, asked: u64, around: &Around<'_>) -> u64 {
         let Some(newest) = around.newest else { return asked.max(self.floor) };
-        let is_noticed = self.floor <= newest || beyond(around).is_some_and(|least| self.floor >= least);
+        // Of v1 a little before the newest position may not have come yet.
+        let is_read = around.world.time(self.floor) <= around.world.time(newest) - SEAM_MICROS;
+        let is_noticed = is_read || beyond(around).is_some_and(|least| self.floor >= least);
         if is_noticed { asked.max(self.floor) } else { asked }
     }
 }

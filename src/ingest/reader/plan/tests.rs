@@ -148,6 +148,20 @@ fn the_floor_is_read_from_the_message() {
 }
 
 #[test]
+fn a_host_that_refuses_its_oldest_to_the_end_is_read_live_and_that_is_a_gap() {
+    let mut plan = v2(&["ws://a"]);
+    let cursor = at("a", Dialect::V2, 7, 0);
+    let next = plan.next(Some(cursor.clone()), NOW);
+    end(&mut plan, next, Kind::Rewind, Some(&cursor));
+    let mut gaps = Vec::new();
+    while start(&mut plan, &cursor) != Start::Live {
+        let next = plan.next(Some(cursor.clone()), NOW);
+        gaps.extend(end(&mut plan, next, Kind::CursorTooOld { floor: Some(500) }, Some(&cursor)).gap);
+    }
+    assert_eq!(gaps, [GapReason::CursorTooOld]);
+}
+
+#[test]
 fn a_host_that_does_not_know_moments_is_asked_for_its_oldest() {
     let mut plan = v2(&["ws://a"]);
     let cursor = at("b", Dialect::V2, 7, 0);
