@@ -84,8 +84,8 @@ pub struct Lanes {
     /// The latest time of any position that was known: a host may tell once more what was read already.
     reached: Option<Time>,
     host: Option<Host>,
-    /// What the connection was asked for, until its first event.
-    asked: Option<Start>,
+    /// What the connection was asked for, and the newest position known then, until the first event that says where it began.
+    asked: Option<(Start, Option<Arc<Cursor>>)>,
     /// A gap was told since the last event: what was left out is known.
     gap_told: bool,
     /// Who did not begin where it was asked to, and is to be asked for its oldest: whatever it begins with then is all that it
@@ -225,14 +225,14 @@ impl Lanes {
 
     /// Holds the first event of a connection against what was asked for; true where the host is to be asked anew.
     fn begins_elsewhere(&mut self, frame: &[u8], endpoint: &Endpoint) -> bool {
-        let Some(asked) = self.asked else { return false };
+        let Some((asked, newest)) = self.asked.clone() else { return false };
         let Some((position, value)) = event::position(frame).and_then(|at| Some((at, at.value?))) else { return false };
         if Beginning::is_open(asked, endpoint.dialect(), value, position.time) {
             return false;
         }
         self.asked = None;
         let told = std::mem::take(&mut self.gap_told);
-        let Some((newest, reached)) = self.resume.clone().zip(self.reached).filter(|_| !told) else { return false };
+        let Some((newest, reached)) = newest.zip(self.reached).filter(|_| !told) else { return false };
         let (host, dialect) = (Host::new(&endpoint.host_name()), endpoint.dialect());
         let rewound = self.rewound.take().is_some_and(|rewound| rewound == host);
         let first = Cursor { host, dialect, value, time: self.bounded(position.time) };
@@ -332,7 +332,7 @@ impl Sink for Lanes {
     }
 
     fn connected(&mut self, endpoint: &Endpoint, ask: &Ask) {
-        self.asked = Some(ask.start);
+        self.asked = Some((ask.start, self.resume.clone()));
         self.host = None;
         self.last.clear();
         self.telemetry.connects.increment();

@@ -27,7 +27,7 @@ use faults::{Fault, Tally};
 use lives::{Report, play};
 
 /// Seeds that have found something once.
-const FOUND: [u64; 1] = [396];
+const FOUND: [u64; 5] = [396, 53170, 55420, 55680, 57332];
 
 /// What came of many seeds.
 #[derive(Default)]
