@@ -243,6 +243,16 @@ impl Posts {
         self.set_due(number);
     }
 
+    /// Says of a restored post where it stands in a feed; and where it is in the ring of a community, whether it is hidden,
+    /// and so (if its author is shown there) visible.
+    pub fn derive_place(&mut self, number: u32, id: CommunityId, position: usize, ring: Option<(&Community, bool)>) {
+        self.set_position(number, id, position);
+        if let Some((community, shown)) = ring {
+            let hidden = self.enter_ring(number, id, community);
+            self.row_mut(number).is_shared |= shown && !hidden;
+        }
+    }
+
     /// All posts by the moment at which the clock looks at them, in order: that of a held one is its time.
     pub fn due(&self) -> impl Iterator<Item = (i64, u32)> {
         let is_current = |&(due, number): &(i64, u32)| self.is_due(number, due);

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use crate::community::Fold;
 use crate::community::feeds::{Author, Place};
 use crate::community::names::DidIndex;
-use crate::community::posts::PostBody;
 use crate::community::told::Told;
 use crate::fact::CommunityId;
 
@@ -25,10 +24,9 @@ impl Fold {
         self.derive_rulings();
         self.derive_memberships();
         self.derive_served();
-        self.derive_places()?;
-        self.derive_shown(silent)?;
-        self.derive_shared();
-        Ok(())
+        let standings = self.derive_held()?;
+        self.derive_authors(standings)?;
+        self.derive_silent(silent)
     }
 
     /// How many configs and claims each person has. What else is counted is as it is listed.
@@ -83,86 +81,89 @@ impl Fold {
         }
     }
 
-    /// Whether each post is held, and its places in the lists of its author.
-    fn derive_places(&mut self) -> Result<(), String> {
+    /// Whether each post is held; and where it is, place by place.
+    fn derive_held(&mut self) -> Result<Vec<Standing>, String> {
         let horizon = self.horizon_millis();
+        let mut standings = Vec::new();
         for number in 0..self.posts.restored() {
             let row = &self.posts[number];
-            let author = row.author;
-            let live = row.version.live(self.people[author].deleted_at);
-            let held = live.is_some_and(|body| !body.places.is_empty()) && row.time_millis() >= horizon;
-            let stands = |body: &PostBody| body.places.iter().any(|place| place.position != Place::NOWHERE);
-            if held && !live.is_some_and(stands) {
+            let live = row.version.live(self.people[row.author].deleted_at);
+            let held = live.filter(|body| !body.places.is_empty() && row.time_millis() >= horizon);
+            let before = standings.len();
+            for place in
+                held.iter().flat_map(|body| body.places.iter()).filter(|place| place.position != Place::NOWHERE)
+            {
+                let waits = place.position != Place::IN_RING;
+                standings.push(Standing { id: place.id, author: row.author, waits, number });
+            }
+            if held.is_some() && standings.len() == before {
                 return Err(format!("post {number} stands nowhere, and was not forgotten"));
             }
+            let held = held.is_some();
             self.posts.derive_held(number, held);
-            let mut at = 0;
-            while let Some(place) = self.posts.place_at(number, at).filter(|_| held) {
-                at += 1;
-                if place.position == Place::NOWHERE {
-                    continue;
-                }
-                self.enter(number, place.id, &mut Told::nobody());
-                if place.position == Place::IN_RING && !self.enter_ring_again(number, author, place.id) {
-                    return Err(format!("post {number} is in the ring of {}, which is not served", place.id));
-                }
-            }
+        }
+        Ok(standings)
+    }
+
+    /// The lists of all authors in all feeds: one after the other, for a look-up for each post would cost more.
+    fn derive_authors(&mut self, mut standings: Vec<Standing>) -> Result<(), String> {
+        standings.sort_unstable();
+        for of_author in standings.chunk_by(|a, b| (a.id, a.author) == (b.id, b.author)) {
+            self.derive_author(of_author)?;
         }
         Ok(())
     }
 
-    /// Moves a post that has just been put at the end of its author's list into the ring's part of it.
-    fn enter_ring_again(&mut self, number: u32, author: DidIndex, id: CommunityId) -> bool {
-        let Some(feed) = self.feeds.get_mut(&id) else { return false };
-        let (Some(&(community, _)), Some(author)) = (feed.open.as_ref(), feed.authors.get_mut(&author)) else {
-            return false;
-        };
-        let (at, last) = (author.in_ring, author.posts.len() - 1);
-        author.posts.swap(at, last);
-        author.in_ring += 1;
-        self.posts.set_position(author.posts[last], id, last);
-        self.posts.set_position(author.posts[at], id, at);
-        self.counts.in_rings += 1;
-        self.posts.enter_ring(number, id, &self.communities[community]);
-        true
+    /// One author in one feed: shown while a member with an active account.
+    fn derive_author(&mut self, standings: &[Standing]) -> Result<(), String> {
+        let [Standing { id, author: did, .. }, ..] = *standings else { return Ok(()) };
+        let in_ring = standings.partition_point(|standing| !standing.waits);
+        let (community, shown) = self.served_and_shown(id, did);
+        if community.is_none() && in_ring > 0 {
+            return Err(format!("{} is in the ring of {id}, which is not served", self.people[did].did));
+        }
+        if shown && in_ring < standings.len() {
+            return Err(format!("{} is shown in {id}, and waits there", self.people[did].did));
+        }
+        for (position, standing) in standings.iter().enumerate() {
+            let ring = community.filter(|_| !standing.waits).map(|community| (&self.communities[community], shown));
+            self.posts.derive_place(standing.number, id, position, ring);
+        }
+        let posts = standings.iter().map(|standing| standing.number).collect();
+        self.feeds.entry(id).or_default().authors.insert(did, Author { shown, in_ring, posts });
+        self.people[did].feeds.push(id);
+        self.counts.places += standings.len();
+        self.counts.in_rings += in_ring;
+        Ok(())
     }
 
-    /// Who is shown: members with an active account, of whom a post is known or was.
-    fn derive_shown(&mut self, silent: &[(CommunityId, DidIndex)]) -> Result<(), String> {
+    /// The community that is served here, and whether somebody is shown in it.
+    fn served_and_shown(&self, id: CommunityId, did: DidIndex) -> (Option<u32>, bool) {
+        let community = self.feeds.get(&id).and_then(|feed| feed.open.as_ref()).map(|&(community, _)| community);
+        let is_member = community.is_some_and(|community| self.is_member(community, did));
+        (community, is_member && self.people[did].is_active())
+    }
+
+    /// Those who are shown without a post.
+    fn derive_silent(&mut self, silent: &[(CommunityId, DidIndex)]) -> Result<(), String> {
         for &(id, did) in silent {
-            let author = self.feeds.entry(id).or_default().authors.entry(did).or_default();
-            if !author.posts.is_empty() || !self.people[did].feeds.iter().all(|&feed| feed != id) {
-                return Err(format!("{} has posts in {id}, or is there twice", self.people[did].did));
+            let (_, shown) = self.served_and_shown(id, did);
+            let author = Author { shown, in_ring: 0, posts: Vec::new() };
+            let before = self.feeds.entry(id).or_default().authors.insert(did, author);
+            if !shown || before.is_some() {
+                return Err(format!("{} is not shown in {id}, or is there twice", self.people[did].did));
             }
             self.people[did].feeds.push(id);
         }
-        let of_feed = |id: &CommunityId| {
-            let community = self.feeds[id].open.as_ref().map(|&(community, _)| community);
-            self.feeds[id].authors.iter().map(move |(&did, author)| (did, community, author))
-        };
-        let mut shown: Vec<(CommunityId, DidIndex)> = Vec::new();
-        for id in self.feeds.keys() {
-            for (did, community, author) in of_feed(id) {
-                let is_member = community.is_some_and(|community| self.is_member(community, did));
-                let is_shown = is_member && self.people[did].is_active();
-                let fits = if is_shown { author.in_ring == author.posts.len() } else { !author.posts.is_empty() };
-                if !fits {
-                    return Err(format!("{} is shown in {id} and waits there, or neither", self.people[did].did));
-                }
-                shown.extend(is_shown.then_some((*id, did)));
-            }
-        }
-        for (id, did) in shown {
-            let author = self.feeds.get_mut(&id).and_then(|feed| feed.authors.get_mut(&did));
-            author.into_iter().for_each(|author: &mut Author| author.shown = true);
-        }
         Ok(())
     }
+}
 
-    fn derive_shared(&mut self) {
-        for number in 0..self.posts.restored() {
-            let shared = self.is_visible_somewhere(&self.posts[number]);
-            self.posts.set_shared(number, shared);
-        }
-    }
+/// A post in one feed. They are sorted by feed, by author, and then those in the ring come first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Standing {
+    id: CommunityId,
+    author: DidIndex,
+    waits: bool,
+    number: u32,
 }
