@@ -35,7 +35,8 @@
 //! # Words
 //!
 //! **frame** one message of the stream · **event** what it tells · **fact** what is kept of it · **batch** facts that become
-//! durable together · **log**, **segment**, **mark**, **LSN** see [`log`] · **fold** the function from log to state ·
+//! durable together · **log**, **segment**, **mark**, **LSN**, **snapshot**, **chunk**, **retention**, **salvage**, **hole** see [`log`] · **errand** what
+//! takes the disk its time ([`ingest::committer`]) · **fold** the function from log to state ·
 //! **view** what readers see · **page**, **skeleton** what they are answered · **cursor** of the stream or of a page: say
 //! which · **community**, **config**, **member**, **action** DESIGN §3, and [`community`] · **witnessed** stream time ·
 //! **prefilter** may be wrong one way · **match** is right · **orphan** a delete or untagged update that came before its

@@ -8,12 +8,16 @@ use super::StartError;
 use crate::clock::Clock;
 use crate::community::{Fold, Restoring};
 use crate::disk::Disk;
-use crate::fact::Batch;
+use crate::fact::{Batch, Fact, Gap, GapReason, Host};
 use crate::ingest::committer::Folded;
 use crate::ingest::sieve::Sieve;
 use crate::limits::SECOND_MICROS;
 use crate::log::{self, DamagedSnapshot, Item, Log, Options, Recovered};
+use crate::syntax::Time;
 use crate::view::{self, View};
+
+/// Whose stream a hole of the log stands for: no host has said it.
+const HOLE_HOST: &str = "salvage";
 
 /// What long work tells of itself: bytes done, bytes in all.
 pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
@@ -134,8 +138,13 @@ impl<'a> Folding<'a> {
                 self.replayed_bytes += entry.payload.len() as u64;
                 self.done += entry.payload.len() as u64;
             }
-            // Salvage has put a gap at the end of the log, which tells of it.
-            Item::Hole(_) => {}
+            // What it held is not known, so every repository is suspect. It follows from the log alone, as everything here.
+            Item::Hole(_) => {
+                self.restore()?;
+                let witnessed = self.folded.fold.latest_witnessed().unwrap_or(Time::EPOCH);
+                let gap = Gap { witnessed, host: Host::new(HOLE_HOST), did: None, reason: GapReason::Salvaged };
+                self.folded.fold.apply_untold(&Fact::Gap(gap));
+            }
         }
         (self.progress)(self.done, self.total);
         Ok(())

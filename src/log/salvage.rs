@@ -33,8 +33,6 @@ pub struct SalvageReport {
     pub snapshot_lsn: Lsn,
     /// Where damaged files are kept.
     pub kept: Vec<PathBuf>,
-    /// Whether a segment was missing, in the place of which a hole was put.
-    pub is_bridged: bool,
 }
 
 /// Salvages the log in `dir`, which nobody else may write to meanwhile. A log that is whole is left as it is, and so is a torn
@@ -232,7 +230,6 @@ impl Salvage<'_> {
             .put(&header.encode(Magic::Segment))
             .and_then(|()| copy.put_with(|out| Head::hole(header.salt, first, last).encode(&[], out)));
         self.replace(&segment, copy, copied)?;
-        self.report.is_bridged = true;
         self.report.holes.push(Hole { first, last });
         Ok(())
     }
