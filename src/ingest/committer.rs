@@ -26,7 +26,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::errands::{Done, Errands, Inline, Loops, threaded};
+pub use self::errands::{Done, Errands, Loops, threaded};
 pub use self::snapshots::{Policy, save};
 
 use self::snapshots::Snapshots;

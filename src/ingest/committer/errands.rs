@@ -34,31 +34,6 @@ pub trait Errands: Send {
     fn has_done(&self) -> bool;
 }
 
-/// Does everything at once, on the committer's own thread.
-#[derive(Default)]
-pub struct Inline {
-    synced: Option<SyncDone>,
-    taken: Option<SnapshotDone>,
-}
-
-impl Errands for Inline {
-    fn sync(&mut self, sync: PendingSync) {
-        self.synced = Some(sync.run());
-    }
-
-    fn snapshot(&mut self, snapshot: PendingSnapshot) {
-        self.taken = Some(snapshot.run());
-    }
-
-    fn take(&mut self) -> Option<Done> {
-        self.synced.take().map(Done::Sync).or_else(|| self.taken.take().map(Done::Snapshot))
-    }
-
-    fn has_done(&self) -> bool {
-        self.synced.is_some() || self.taken.is_some()
-    }
-}
-
 /// More than are ever under way.
 const SLOTS: usize = 2;
 /// A loop looks this often whether the committer has gone, without being called.
