@@ -8,7 +8,7 @@ mod sieve_support;
 use std::sync::Arc;
 
 use atrarium::filter::{Possible, prefilter};
-use atrarium::ingest::sieve::{Sieve, Verdict};
+use atrarium::ingest::sieve::Sieve;
 use atrarium::syntax::Time;
 use atrarium::telemetry::{Reason, Telemetry};
 use atrarium::wire::event::{self, Event, Operation};
@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 use sieve_support::made::made;
-use sieve_support::plain::{Plain, Said};
+use sieve_support::plain::{Plain, Said, said};
 use sieve_support::real_frames;
 
 /// A fast sieve, a strict one, and the plain one, on the same stream.
@@ -84,19 +84,6 @@ impl Trial {
 /// What even a fast sieve must count.
 fn unknown(said: &Said) -> bool {
     matches!(said, Said::Refused(Reason::UnknownKind | Reason::UnknownOperation))
-}
-
-fn said(verdict: Verdict) -> Said {
-    match verdict {
-        Verdict::Skip => Said::Skip,
-        Verdict::Refused(reason) => Said::Refused(reason),
-        Verdict::Pass(route) => Said::Pass {
-            kind: route.kind,
-            orphan: route.orphan.map(|orphan| (orphan.rev, orphan.kind, orphan.witnessed)),
-        },
-        Verdict::Info { name, .. } => Said::Info(name),
-        Verdict::Stop { error, .. } => Said::Stop(error),
-    }
 }
 
 /// The sieve does not tell whether it remembers; the next frames show it.

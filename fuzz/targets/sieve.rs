@@ -9,12 +9,12 @@ mod plain;
 use std::sync::Arc;
 
 use atrarium::filter::{Possible, prefilter};
-use atrarium::ingest::sieve::{Sieve, Verdict};
+use atrarium::ingest::sieve::Sieve;
 use atrarium::syntax::Time;
 use atrarium::telemetry::{Reason, Telemetry};
 use atrarium_fuzz::{has_twice, is_json};
 use libfuzzer_sys::fuzz_target;
-use plain::{Plain, Said};
+use plain::{Plain, Said, said};
 
 fuzz_target!(|data: &[u8]| {
     let sieve = |strict| Sieve::new(3, Arc::new(Telemetry::default()), strict);
@@ -49,19 +49,6 @@ fuzz_target!(|data: &[u8]| {
 /// `#`, `_` or `.`.
 fn as_servers_write(frame: &[u8]) -> bool {
     !frame.windows(2).any(|two| two == b"\\u") && !frame.windows(2).any(|two| two == b"\\/")
-}
-
-fn said(verdict: Verdict) -> Said {
-    match verdict {
-        Verdict::Skip => Said::Skip,
-        Verdict::Refused(reason) => Said::Refused(reason),
-        Verdict::Pass(route) => Said::Pass {
-            kind: route.kind,
-            orphan: route.orphan.map(|orphan| (orphan.rev, orphan.kind, orphan.witnessed)),
-        },
-        Verdict::Info { name, .. } => Said::Info(name),
-        Verdict::Stop { error, .. } => Said::Stop(error),
-    }
 }
 
 /// The sieve does not tell whether it remembers; the next frames show it. Where several things are wrong with a frame, any of

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use atrarium::fact::Collection;
+use atrarium::ingest::sieve::Verdict;
 use atrarium::limits::{DAY_MICROS, DISPLACEMENT_MICROS, RETENTION_MICROS};
 use atrarium::syntax::{Did, OrphanKind, RecordKey, Tid, Time, parse_datetime};
 use atrarium::telemetry::Reason;
@@ -21,6 +22,20 @@ pub enum Said {
     },
     Info(String),
     Stop(String),
+}
+
+/// What the sieve under test has said, in the plain one's words.
+pub fn said(verdict: Verdict) -> Said {
+    match verdict {
+        Verdict::Skip => Said::Skip,
+        Verdict::Refused(reason) => Said::Refused(reason),
+        Verdict::Pass(route) => Said::Pass {
+            kind: route.kind,
+            orphan: route.orphan.map(|orphan| (orphan.rev, orphan.kind, orphan.witnessed)),
+        },
+        Verdict::Info { name, .. } => Said::Info(name),
+        Verdict::Stop { error, .. } => Said::Stop(error),
+    }
 }
 
 type Post = (String, String);

@@ -106,33 +106,3 @@ fn simnet_first_number() -> u64 {
     });
     *FIRST
 }
-
-/// Opcodes of websocket frames (RFC 6455, 5.2).
-const CONTINUATION: u8 = 0;
-const TEXT: u8 = 1;
-const BINARY: u8 = 2;
-const CLOSE: u8 = 8;
-const PING: u8 = 9;
-const PONG: u8 = 10;
-
-/// Appends the header of a server's frame.
-fn header(opcode: u8, last: bool, length: u64, out: &mut Vec<u8>) {
-    out.push(if last { 0x80 | opcode } else { opcode });
-    match length {
-        0..=125 => out.push(length as u8),
-        126..=0xffff => {
-            out.push(126);
-            out.extend_from_slice(&(length as u16).to_be_bytes());
-        }
-        _ => {
-            out.push(127);
-            out.extend_from_slice(&length.to_be_bytes());
-        }
-    }
-}
-
-/// Appends a whole frame.
-fn frame(opcode: u8, payload: &[u8], out: &mut Vec<u8>) {
-    header(opcode, true, payload.len() as u64, out);
-    out.extend_from_slice(payload);
-}

@@ -27,9 +27,10 @@ use atrarium::wire::zstd::Dictionary;
 use fastrand::Rng;
 
 use crate::door::{Deaf, Door, Watched};
+use crate::engine_support::feeds;
 use crate::faults::{Fault, Plan, Tally};
 use crate::host::{Host, v1_dictionary};
-use crate::sim::{Actors, End, Held, LeftOut, Life, Seen, Sim, Told, Trace, feeds, lock};
+use crate::sim::{Actors, End, Held, LeftOut, Life, Seen, Sim, Told, Trace, lock};
 use crate::world::{Held as Facts, World};
 
 const DIR: &str = "/data";

@@ -13,6 +13,10 @@
 //! `SIM_SEEDS=1..1000 cargo test --release --test simulation -- --ignored --nocapture` plays these seeds; a seed that fails is
 //! named, and is played again with `SIM_SEEDS=N..N`.
 
+#[path = "../engine_support/mod.rs"]
+#[allow(dead_code, reason = "shared with tests that replay")]
+mod engine_support;
+
 mod door;
 mod faults;
 mod host;

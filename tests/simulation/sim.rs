@@ -17,9 +17,10 @@ use atrarium::ingest::worker::{self, Worker};
 use atrarium::log::{LogError, PendingSnapshot, PendingSync, SnapshotDone, SyncDone};
 use atrarium::syntax::Time;
 use atrarium::telemetry::Telemetry;
-use atrarium::view::{Community, View};
+use atrarium::view::View;
 use fastrand::Rng;
 
+use crate::engine_support::feeds;
 use crate::faults::{Fault, Plan, Tally};
 use crate::host::{Around, Conn, Host};
 use crate::world::{Feeds, World};
@@ -412,20 +413,4 @@ impl Sim {
             self.tally.fire(fault);
         }
     }
-}
-
-/// The own posts of every community, page by page.
-pub fn feeds(view: &View, now: Time) -> Feeds {
-    let read = |community: &Community| {
-        let (mut posts, mut after) = (Vec::new(), None);
-        loop {
-            let page = community.page(now, 13, after.as_ref());
-            posts.extend(page.uris());
-            after = page.cursor();
-            if after.is_none() {
-                return posts;
-            }
-        }
-    };
-    view.communities().iter().map(|community| (community.id().to_string(), read(community))).collect()
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use simnet::Dialect;
+use simnet::websocket::{BINARY, CLOSE, PING, PONG, TEXT, frame};
 
-use super::{BINARY, CLOSE, DICTIONARIES, Host, PING, PONG, TEXT, frame};
+use super::{DICTIONARIES, Host};
 use crate::faults::{Fault, Plan, Tally};
 use crate::world::World;
 

@@ -2,9 +2,10 @@
 
 use atrarium::syntax::Time;
 use simnet::Dialect;
+use simnet::websocket::{BINARY, CLOSE, CONTINUATION, PING, TEXT, frame, header};
 
 use super::conn::{Around, Phase, compressed};
-use super::{BINARY, CLOSE, CONTINUATION, Conn, Ending, PING, TEXT, frame, header};
+use super::{Conn, Ending};
 use crate::faults::Fault;
 use crate::sim::SEAM_MICROS;
 use crate::world::{like, padded_like};

@@ -33,6 +33,7 @@ mod press;
 mod reel;
 mod scenes;
 pub mod server;
+pub mod websocket;
 mod words;
 mod world;
 

@@ -14,7 +14,8 @@ use zstd::dict::EncoderDictionary;
 use crate::dictionary::Dictionary;
 use crate::event::Dialect;
 use crate::machine;
-use crate::reel::{BINARY, Film, Reel, frame};
+use crate::reel::{Film, Reel};
+use crate::websocket::{BINARY, frame};
 
 /// Level of compression. Jetstream takes its fastest one too.
 const LEVEL: i32 = 1;
@@ -136,7 +137,7 @@ impl Squeezer<'_> {
 mod tests {
     use super::*;
     use crate::Options;
-    use crate::reel::payload;
+    use crate::websocket::payload;
 
     #[test]
     fn compressed_frames_hold_the_plain_ones() {

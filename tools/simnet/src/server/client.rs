@@ -5,7 +5,7 @@
 use std::io::{self, Read};
 use std::sync::mpsc::Sender;
 
-use crate::reel::{BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT};
+use crate::websocket::{BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT};
 
 /// The largest message that a client may send, in bytes, as Jetstream has it.
 const MESSAGE_BYTES_MAX: u64 = 10_000_000;

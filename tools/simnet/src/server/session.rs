@@ -20,7 +20,8 @@ use super::{Pace, Shared};
 use crate::event::Dialect;
 use crate::machine;
 use crate::press::{Press, Squeezer};
-use crate::reel::{BINARY, CLOSE, CONTINUATION, Film, PING, PONG, Reel, TEXT, frame, header, payload};
+use crate::reel::{Film, Reel};
+use crate::websocket::{BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame, header, payload};
 
 /// Bytes of frames in one write.
 const WRITE_BYTES: usize = 1 << 20;

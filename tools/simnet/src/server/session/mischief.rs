@@ -10,7 +10,7 @@ use atrarium::syntax::Time;
 
 use super::*;
 use crate::dictionary::Dictionary;
-use crate::reel::payload;
+use crate::websocket::payload;
 
 /// How far a forged clock is off: ten years, in microseconds.
 const JUMP_MICROS: i64 = 315_576_000_000_000;
