@@ -189,12 +189,22 @@ mod tests {
 
     #[test]
     fn forms_of_later_programs_are_unknown() {
-        let known = Head::mark(Kind::Stop, 1, 2, 2);
-        assert_eq!(known.kind(), Some(Kind::Stop));
-        assert_eq!(Head { kind: 4, ..known }.kind(), None);
-        assert_eq!(Head { version: 1, ..known }.kind(), None);
-        assert_eq!(Head { reserved: 1, ..known }.kind(), None);
-        assert_eq!(Head { len: u32::MAX, ..known }.size(), None);
+        let marks = [Kind::Mark, Kind::Stop, Kind::Hole].map(|kind| Head::mark(kind, 1, 2, 2));
+        for known in marks {
+            assert_eq!(known.kind().map(|kind| kind as u8), Some(known.kind));
+            assert_eq!(Head { version: 1, ..known }.kind(), None);
+            assert_eq!(Head { reserved: 1, ..known }.kind(), None);
+            assert_eq!(Head { kind: 9, ..known }.kind(), None);
+        }
+        let batch = Head::batch(1, 2, 2, 1);
+        // The version of a batch is that of its payload, which another part judges.
+        assert_eq!(Head { version: 200, ..batch }.kind(), Some(Kind::Batch));
+        assert_eq!(Head { reserved: 1, ..batch }.kind(), None);
+        let end = Head::end(1, 2, 2);
+        assert_eq!(end.raw_kind(), RawKind::End);
+        assert_eq!(Head { version: 1, ..end }.raw_kind(), RawKind::Unknown);
+        assert_eq!(Head { reserved: 1, ..end }.raw_kind(), RawKind::Unknown);
+        assert_eq!(Head { len: u32::MAX, ..batch }.size(), None);
     }
 
     proptest! {
