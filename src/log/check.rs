@@ -201,8 +201,9 @@ impl Check<'_> {
             // A whole record in the wrong place is itself the next one; anything else is stepped over.
             let from = if found == Found::Gap { walk.at } else { walk.at + ALIGN_BYTES as u64 };
             let (end, next) = (walk.at, walk.next);
-            let resumed = if goes_on { walk.resume(from).unwrap_or(None) } else { None };
-            let lost_before = resumed.or(successor.map(|successor| successor.first));
+            let successor = successor.map(|successor| successor.first);
+            let resumed = if goes_on { walk.resume(from, successor).unwrap_or(None) } else { None };
+            let lost_before = resumed.or(successor);
             let is_fault = self.judged(&judgement, &path, lost_before);
             if resumed.is_none() {
                 self.report.bytes += end;

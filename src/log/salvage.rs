@@ -86,7 +86,7 @@ impl Salvage<'_> {
         // What is before the first segment is missing by right where a snapshot holds it.
         let mut next = first.min(base + 1);
         for (at, segment) in segments.iter().enumerate() {
-            let place = place(at + 1 == segments.len());
+            let successor = segments.get(at + 1).map(|successor| successor.first);
             if segment.first < next {
                 // It claims what another has: only one can be right, and that one was whole.
                 self.rename(&segment.path, segment.damaged_path())?;
@@ -95,7 +95,7 @@ impl Salvage<'_> {
             if segment.first > next {
                 self.bridge(next, segment.first - 1)?;
             }
-            next = self.segment(segment, place)?;
+            next = self.segment(segment, successor)?;
         }
         if next <= base {
             self.bridge(next, base)?;
@@ -104,9 +104,10 @@ impl Salvage<'_> {
         Ok(())
     }
 
-    /// Salvages one segment, and says which LSN is due after it.
-    fn segment(&mut self, segment: &Segment, place: Place) -> Result<Lsn, LogError> {
+    /// Salvages one segment, and says which LSN is due after it. `successor` is the LSN that the next one begins with.
+    fn segment(&mut self, segment: &Segment, successor: Option<Lsn>) -> Result<Lsn, LogError> {
         let mut holes = Vec::new();
+        let place = place(successor.is_none());
         let (walk, judgement) = survey(self.disk, segment, place, segment.first, &mut |item| {
             holes.extend(if let Item::Hole(hole) = item { Some(hole) } else { None });
             Ok(())
@@ -115,7 +116,7 @@ impl Salvage<'_> {
             self.report.holes.append(&mut holes);
             return Ok(walk.map_or(segment.first, |walk| walk.next));
         }
-        let survivors = self.survivors(segment)?;
+        let survivors = self.survivors(segment, successor)?;
         let Some(last) = survivors.last() else {
             self.rename(&segment.path, segment.damaged_path())?;
             return Ok(segment.first);
@@ -126,7 +127,7 @@ impl Salvage<'_> {
     }
 
     /// Every batch of a segment that is whole and comes in order, and every hole that is vouched for.
-    fn survivors(&self, segment: &Segment) -> Result<Vec<Survivor>, LogError> {
+    fn survivors(&self, segment: &Segment, successor: Option<Lsn>) -> Result<Vec<Survivor>, LogError> {
         let mut survivors: Vec<Survivor> = Vec::new();
         let Some(mut walk) = self.walk(segment)? else { return Ok(survivors) };
         let mut due = segment.first;
@@ -153,7 +154,8 @@ impl Salvage<'_> {
             }
             judgement.end.refuse_unreadable(&segment.path)?;
             let from = if found == Found::Gap { walk.at } else { walk.at + ALIGN_BYTES as u64 };
-            let resumed = walk.resume(from).map_err(|error| LogError::read(&segment.path, from, error))?;
+            let resumed = walk.resume(from, successor);
+            let resumed = resumed.map_err(|error| LogError::read(&segment.path, from, error))?;
             let Some(lsn) = resumed else { return Ok(survivors) };
             if lsn > due {
                 survivors.push(Survivor::hole(due, lsn - 1));

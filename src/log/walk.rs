@@ -251,18 +251,20 @@ impl Walk {
         Ok(if marked { Marked::Yes } else { Marked::No })
     }
 
-    /// After damage: goes to the next record at or after `from` that can be one, and says which LSN is due there.
-    pub fn resume(&mut self, from: u64) -> io::Result<Option<Lsn>> {
+    /// After damage: goes to the next record at or after `from` that can be one, and says which LSN is due there. `successor`
+    /// is the LSN that the next segment begins with: what claims that one is none of this segment's.
+    pub fn resume(&mut self, from: u64, successor: Option<Lsn>) -> io::Result<Option<Lsn>> {
+        let end = successor.unwrap_or(LAST_LSN);
         let possible = |sighting: &Sighting| match sighting.kind {
-            Kind::Batch | Kind::Hole => sighting.durable < sighting.lsn && sighting.lsn > 0,
-            Kind::Mark | Kind::Stop => sighting.durable <= sighting.lsn,
+            Kind::Batch | Kind::Hole => sighting.durable < sighting.lsn && sighting.lsn < end,
+            Kind::Mark | Kind::Stop => sighting.durable <= sighting.lsn && sighting.lsn < end,
         };
         let Some(sighting) = self.scan.find(from, self.salt, possible)? else { return Ok(None) };
         self.at = sighting.offset;
         self.next = match sighting.kind {
             Kind::Batch => sighting.lsn,
             Kind::Hole => sighting.durable + 1,
-            Kind::Mark | Kind::Stop => sighting.lsn.saturating_add(1),
+            Kind::Mark | Kind::Stop => sighting.lsn + 1,
         };
         Ok(Some(self.next))
     }
@@ -302,7 +304,7 @@ fn misfit(record: &Record<'_>, next: Lsn) -> Option<String> {
     match record.kind {
         Kind::Batch if lsn != next => Some(format!("LSN {next} was expected, {lsn} was found")),
         Kind::Batch if durable >= lsn => Some(format!("the batch calls LSN {durable} durable before it was written")),
-        Kind::Hole if durable != next - 1 || lsn < next || lsn > LAST_LSN => {
+        Kind::Hole if durable != next - 1 || lsn < next || lsn >= LAST_LSN => {
             Some(format!("LSN {next} was expected, a hole from {} to {lsn} was found", durable.saturating_add(1)))
         }
         Kind::Mark | Kind::Stop if lsn != next - 1 => Some(format!("a mark after LSN {lsn} follows LSN {}", next - 1)),

@@ -246,9 +246,10 @@ impl Session {
     fn read_refusal(&mut self, ended: bool) -> Option<SessionError> {
         let Phase::Refused { status, length, wire } = &self.0 else { return None };
         let body = wire.unread();
-        let parsed = refusal_of(*status, body);
-        let complete = length.is_some_and(|length| body.len() >= length) || parsed.error.is_some();
-        (ended || complete || body.len() >= UPGRADE_BYTES_MAX).then_some(SessionError::Refused { refusal: parsed })
+        let most = length.unwrap_or(UPGRADE_BYTES_MAX).min(UPGRADE_BYTES_MAX);
+        let parsed = refusal_of(*status, &body[..body.len().min(most)]);
+        let complete = body.len() >= most || parsed.error.is_some();
+        (ended || complete).then_some(SessionError::Refused { refusal: parsed })
     }
 
     fn read_message(&mut self) -> Result<Option<Event>, SessionError> {
@@ -447,7 +448,8 @@ impl Head {
     }
 }
 
-/// What a body says. A chunked one is not taken apart: its JSON stands between the first and the last brace.
+/// What a body says. A chunked one is not taken apart: its JSON begins at the first brace. More of the body does not change
+/// what was understood of its beginning.
 pub(super) fn refusal_of(status: u16, body: &[u8]) -> Refusal {
     #[derive(serde::Deserialize)]
     struct Body {
@@ -456,8 +458,7 @@ pub(super) fn refusal_of(status: u16, body: &[u8]) -> Refusal {
         message: String,
     }
     let json = memchr::memchr(b'{', body)
-        .zip(memchr::memrchr(b'}', body))
-        .and_then(|(from, to)| serde_json::from_slice::<Body>(body.get(from..=to)?).ok());
+        .and_then(|from| serde_json::Deserializer::from_slice(&body[from..]).into_iter::<Body>().next()?.ok());
     match json {
         Some(Body { error, message }) => Refusal { status, error: Some(error), message: shown(&message) },
         None => Refusal { status, error: None, message: shown(&String::from_utf8_lossy(body)) },

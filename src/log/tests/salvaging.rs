@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::log::LAST_LSN;
+use crate::log::record::{Head, Kind};
+use crate::log::segment::{Header, Magic};
 
 /// Every batch by its LSN, and every hole.
 type Found = (BTreeMap<Lsn, Batch>, Vec<Hole>);
@@ -94,6 +97,26 @@ fn one_wrong_byte_costs_one_batch() {
         }
     }
     assert_eq!(most, 1);
+}
+
+/// Found by fuzzing: a hole was made up to the LSN that a record claimed, and the log did not open any more.
+#[test]
+fn records_that_claim_impossible_lsns_are_none() {
+    let (rig, batches) = whole();
+    let firsts = firsts(&rig);
+    for (at, &first) in firsts.iter().enumerate() {
+        let salt = Header::decode(Magic::Segment, &rig.contents(first)).unwrap().salt;
+        let successor = firsts.get(at + 1).copied();
+        for lsn in [successor.unwrap_or(LAST_LSN), u64::MAX - 1, u64::MAX] {
+            let damaged = rig.changed(first, |bytes| {
+                bytes.truncate(bytes.len() - 8);
+                Head::batch(salt, lsn, first, 1).encode(b"from nowhere", bytes);
+                Head::hole(salt, lsn, lsn).encode(&[], bytes);
+                Head::mark(Kind::Mark, salt, lsn, lsn).encode(&[], bytes);
+            });
+            assert_salvaged(&damaged, &batches, &format!("segment {first}, LSN {lsn}"));
+        }
+    }
 }
 
 #[test]

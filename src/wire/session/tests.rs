@@ -106,7 +106,10 @@ fn a_refusal_before_the_upgrade_tells_status_and_error() {
         "HTTP/1.1 400 Bad Request\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
         body.len()
     );
-    for answer in [plain, chunked] {
+    // Found by fuzzing: what stood behind the body decided whether it was understood.
+    let trailing = plain.clone() + "{}";
+    let untold = format!("HTTP/1.1 400 Bad Request\r\n\r\n{body} }}{{");
+    for answer in [plain, chunked, trailing, untold] {
         for part in [1, 5000] {
             let (none, error) = events(&mut connect(), answer.as_bytes(), part);
             assert!(none.is_empty());
