@@ -133,13 +133,13 @@ fn a_fold_of_millions_of_posts_is_saved_and_restored() {
     let timed = |work: &mut dyn FnMut()| watch.time(work);
 
     let (mut fold, mut before) = (Fold::new(), memory());
-    communities().iter().for_each(|fact| fold.apply_untold(fact));
+    fold.apply_untold(&communities());
     let (mut posts, mut folded, mut decoded) = (Posts::new(total), Took::default(), Took::default());
     while let Some(facts) = posts.piece() {
         let payload = Batch::encode(&facts, Vec::new());
         let mut batch = Batch::default();
         decoded = decoded + timed(&mut || batch = Batch::decode(Batch::VERSION, &payload).expect("valid"));
-        folded = folded + timed(&mut || batch.facts.iter().for_each(|fact| fold.apply_untold(fact)));
+        folded = folded + timed(&mut || fold.apply_untold(&batch.facts));
     }
     watch.tell("decode", decoded, memory());
     watch.tell("fold, nobody told", folded, before);

@@ -315,7 +315,7 @@ fn a_view_that_is_built_at_once_shows_what_one_does_that_was_told_all_along() {
         let mut told = Engine::new(Fold::new());
         told.tell(&facts);
         let mut fold = Fold::new();
-        facts.iter().for_each(|fact| fold.apply_untold(fact));
+        fold.apply_untold(&facts);
         let mut changes = Vec::new();
         fold.show(&mut |change| changes.push(change));
         let mut built = Engine::new(fold);

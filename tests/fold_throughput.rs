@@ -89,7 +89,7 @@ fn a_million_posts_over_a_thousand_communities() {
     let _: Vec<Change> = changes;
 
     let (start, mut fold) = (processor_time(), Fold::new());
-    facts.iter().for_each(|fact| fold.apply_untold(fact));
+    fold.apply_untold(&facts);
     let took = processor_time() - start;
     println!("nobody told: {took:.2?} on a processor: {:.0} facts/s", facts.len() as f64 / took.as_secs_f64());
 }

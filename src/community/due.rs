@@ -8,9 +8,13 @@
 //! What always holds: a post's present moment is in here. Moments it had before may be too, and are *stale*: who takes one
 //! out compares it with the post. There are never more stale ones than others and [`STALE_MAX`] together ([`Due::is_full`]).
 //!
-//! A post costs 8 bytes, and nothing is looked for when it comes; the order within a minute is made when somebody asks.
+//! A post costs 8 bytes, and nothing is looked for in an order when it comes: the minutes' is kept beside them, that within a
+//! minute is made when somebody asks.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::collections::hash_map::Entry;
+
+use rustc_hash::FxHashMap;
 
 const MINUTE_MILLIS: i64 = 60_000;
 /// So many stale moments are of no account.
@@ -19,7 +23,9 @@ const STALE_MAX: usize = 4096;
 /// All moments.
 #[derive(Debug, Default)]
 pub(super) struct Due {
-    minutes: BTreeMap<i64, Vec<(u32, u32)>>,
+    minutes: FxHashMap<i64, Vec<(u32, u32)>>,
+    /// Those of `minutes`.
+    order: BTreeSet<i64>,
     count: usize,
 }
 
@@ -34,22 +40,29 @@ const fn join(minute: i64, rest: u32) -> i64 {
 impl Due {
     pub fn insert(&mut self, millis: i64, number: u32) {
         let (minute, rest) = split(millis);
-        self.minutes.entry(minute).or_default().push((rest, number));
+        match self.minutes.entry(minute) {
+            Entry::Occupied(mut known) => known.get_mut().push((rest, number)),
+            Entry::Vacant(new) => {
+                new.insert(vec![(rest, number)]);
+                self.order.insert(minute);
+            }
+        }
         self.count += 1;
     }
 
     /// Takes those of the oldest minute out that are before a moment; `None` where there are none.
     pub fn take_minute_before(&mut self, millis: i64) -> Option<Vec<(i64, u32)>> {
-        let mut entry = self.minutes.first_entry()?;
-        let minute = *entry.key();
+        let minute = *self.order.first()?;
+        let of_minute = self.minutes.get_mut(&minute)?;
         let mut taken = Vec::new();
-        entry.get_mut().retain(|&(rest, number)| {
+        of_minute.retain(|&(rest, number)| {
             let is_before = join(minute, rest) < millis;
             taken.extend(is_before.then_some((join(minute, rest), number)));
             !is_before
         });
-        if entry.get().is_empty() {
-            entry.remove();
+        if of_minute.is_empty() {
+            self.minutes.remove(&minute);
+            self.order.remove(&minute);
         }
         self.count -= taken.len();
         Some(taken).filter(|taken| !taken.is_empty())
@@ -62,7 +75,8 @@ impl Due {
 
     /// All moments, stale ones too, each once and in order, minute by minute.
     pub fn in_order(&self) -> impl Iterator<Item = Vec<(i64, u32)>> + '_ {
-        self.minutes.iter().map(|(&minute, of_minute)| {
+        self.order.iter().map(|&minute| {
+            let of_minute = &self.minutes[&minute];
             let mut sorted: Vec<(i64, u32)> =
                 of_minute.iter().map(|&(rest, number)| (join(minute, rest), number)).collect();
             sorted.sort_unstable();

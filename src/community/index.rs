@@ -32,6 +32,12 @@ const fn hash(slot: u64) -> u32 {
 }
 
 impl Index {
+    /// One that takes `count` numbers before it grows.
+    pub fn with_room_for(count: usize) -> Self {
+        let size = (count / 3 * 4 + 4).next_power_of_two().max(SLOTS_MIN);
+        Self { slots: vec![0; size].into_boxed_slice(), taken: 0 }
+    }
+
     pub fn len(&self) -> usize {
         self.taken
     }
@@ -46,6 +52,16 @@ impl Index {
                 found if hash(found) == of as u32 && is_it(number(found)) => return Some(number(found)),
                 _ => at = (at + 1) & mask,
             }
+        }
+    }
+
+    /// Reads ahead for [`Index::find`]: the first number that each of these hashes meets, `u32::MAX` where that is none. In two
+    /// steps, so that the processor waits for many slots at once.
+    pub fn warm(&self, of: impl Iterator<Item = u64>, found: &mut Vec<u32>) {
+        let Some(mask) = self.slots.len().checked_sub(1) else { return };
+        found.extend(of.map(|of| of as u32));
+        for begin in found {
+            *begin = number(self.slots[*begin as usize & mask]);
         }
     }
 
@@ -130,6 +146,12 @@ mod tests {
                 }
                 assert_eq!(index.len(), plain.len());
             }
+            let size = index.slots.len();
+            let mut presized = Index::with_room_for(plain.len());
+            plain.iter().for_each(|(&key, &number)| presized.insert(hash_of(key), number));
+            assert!(
+                presized.slots.len() <= size && presized.slots.len() == Index::with_room_for(plain.len()).slots.len()
+            );
             index.remove(3, u32::MAX - 1);
             assert_eq!(index.len(), plain.len(), "nobody was removed");
         }

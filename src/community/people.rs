@@ -9,11 +9,13 @@
 //!
 //! Who is named by nothing and has no state worth keeping is forgotten in time (`sweep`).
 
+use std::hint::black_box;
 use std::ops::{Index, IndexMut};
 
-use rustc_hash::FxHashMap;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::Fold;
+use super::index::Index as Numbers;
 use super::names::DidIndex;
 use super::told::Told;
 use crate::fact::{Account, CommunityId, Gap, GapReason};
@@ -72,16 +74,21 @@ pub(super) struct AccountState {
 /// All of them, by number.
 #[derive(Debug, Default)]
 pub(super) struct People {
-    numbers: FxHashMap<Did, DidIndex>,
+    index: Numbers,
     rows: Vec<Option<Person>>,
     free: Vec<DidIndex>,
 }
 
 const LIVES: &str = "invariant: nobody is forgotten while something names them";
 
+fn hash_of(did: &Did) -> u64 {
+    xxh3_64(did.as_str().as_bytes())
+}
+
 impl People {
     pub fn find(&self, did: &Did) -> Option<DidIndex> {
-        self.numbers.get(did).copied()
+        let is_it = |number: u32| self[DidIndex(number)].did == *did;
+        self.index.find(hash_of(did), is_it).map(DidIndex)
     }
 
     pub fn find_or_add(&mut self, did: &Did) -> DidIndex {
@@ -93,18 +100,31 @@ impl People {
             DidIndex(u32::try_from(self.rows.len() - 1).expect("invariant: memory ends before 2^32 DIDs"))
         });
         let (did, tally) = (did.clone(), Tally::default());
-        self.numbers.insert(did.clone(), number);
+        self.index.insert(hash_of(&did), number.0);
         self.rows[number.0 as usize] =
             Some(Person { did, state: None, deleted_at: None, desynchronized_at: None, feeds: Vec::new(), tally });
         number
     }
 
+    /// Whom an account fact or a record of each of these DIDs will ask for, as far as that can be told without looking at all:
+    /// reads ahead for [`People::find`] (`warm`).
+    pub fn warm<'a>(&self, dids: impl Iterator<Item = &'a Did>, found: &mut Vec<u32>) {
+        found.clear();
+        self.index.warm(dids.map(hash_of), found);
+        let rows = || found.iter().filter_map(|&number| self.rows.get(number as usize)?.as_ref());
+        black_box(rows().filter(|person| person.deleted_at.is_some()).count());
+        black_box(rows().map(|person| usize::from(person.did.as_str().as_bytes()[0])).sum::<usize>());
+    }
+
     /// Adds somebody of a snapshot; `None` where they are known.
     pub fn restore(&mut self, person: Person) -> Option<()> {
-        let number = DidIndex(u32::try_from(self.rows.len()).ok()?);
-        let before = self.numbers.insert(person.did.clone(), number);
+        let number = u32::try_from(self.rows.len()).ok()?;
+        if self.find(&person.did).is_some() {
+            return None;
+        }
+        self.index.insert(hash_of(&person.did), number);
         self.rows.push(Some(person));
-        before.is_none().then_some(())
+        Some(())
     }
 
     /// All of them, in order of their numbers.
@@ -113,7 +133,7 @@ impl People {
     }
 
     pub fn len(&self) -> usize {
-        self.numbers.len()
+        self.index.len()
     }
 
     /// How many numbers were ever used: all are less.
@@ -125,7 +145,7 @@ impl People {
     pub fn retain(&mut self, mut is_needed: impl FnMut(DidIndex, &Person) -> bool) {
         for (number, row) in (0..).map(DidIndex).zip(&mut self.rows) {
             if let Some(person) = row.take_if(|person| !is_needed(number, person)) {
-                self.numbers.remove(&person.did);
+                self.index.remove(hash_of(&person.did), number.0);
                 self.free.push(number);
             }
         }

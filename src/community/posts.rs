@@ -18,6 +18,7 @@
 //! forgotten with its rev, as one that was never seen.
 
 use std::cmp::Ordering;
+use std::hint::black_box;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
@@ -72,19 +73,25 @@ pub(super) struct Many {
 
 impl Places {
     fn new(tags: &[CommunityId]) -> Self {
-        let place = |&id| Place { id, position: Place::NOWHERE, hidden: false };
+        let place = |id| Place { id, position: Place::NOWHERE, hidden: false };
         match tags {
-            [id] => Self::One(place(id)),
+            [id] => Self::One(place(*id)),
             several => {
                 let mut ids = several.to_vec();
                 ids.sort_unstable();
                 ids.dedup();
                 match &ids[..] {
-                    [id] => Self::One(place(id)),
-                    ids => Self::Many(Box::new(Many { places: ids.iter().map(place).collect(), ids: ids.into() })),
+                    [id] => Self::One(place(*id)),
+                    ids => Self::many(ids.iter().copied().map(place).collect()),
                 }
             }
         }
+    }
+
+    /// No place, or several, sorted.
+    pub fn many(places: Vec<Place>) -> Self {
+        let ids = places.iter().map(|place| place.id).collect();
+        Self::Many(Box::new(Many { places: places.into(), ids }))
     }
 }
 
@@ -202,6 +209,14 @@ impl Posts {
         })
     }
 
+    /// Reads ahead for [`Posts::find`] of these posts (`warm`).
+    pub fn warm(&self, posts: impl Iterator<Item = (DidIndex, Key)>, found: &mut Vec<u32>) {
+        found.clear();
+        self.index.warm(posts.map(|(author, key)| hash_of(author, &key)), found);
+        let rows = found.iter().filter_map(|&number| self.get(number));
+        black_box(rows.filter(|row| row.is_held).count());
+    }
+
     fn get(&self, number: u32) -> Option<&PostRow> {
         self.rows.get(number as usize)?.as_ref()
     }
@@ -220,14 +235,10 @@ impl Posts {
         self.rows.len()
     }
 
-    /// Adds a post of a snapshot; `None` where it is known. Whether it is held, and where, is said later
-    /// ([`Posts::derive_held`]).
+    /// Adds a post of a snapshot; `None` where there are too many. It can be found after [`Posts::derive_index`]; whether it
+    /// is held, and where, is said later ([`Posts::derive_held`]).
     pub fn restore(&mut self, row: PostRow) -> Option<()> {
-        let number = u32::try_from(self.rows.len()).ok()?;
-        if self.find(row.author, &row.key).is_some() {
-            return None;
-        }
-        self.index.insert(hash_of(row.author, &row.key), number);
+        u32::try_from(self.rows.len()).ok()?;
         self.rows.push(Some(row));
         Some(())
     }
@@ -235,6 +246,25 @@ impl Posts {
     /// How many there are after a snapshot was read: numbers have no holes then.
     pub fn restored(&self) -> u32 {
         u32::try_from(self.rows.len()).expect("invariant: each got a number")
+    }
+
+    /// Enters all restored posts into the index, whose size is known by now: it need not grow. The first that is there twice
+    /// is an error.
+    pub fn derive_index(&mut self) -> Result<(), u32> {
+        self.index = Index::with_room_for(self.rows.len());
+        for number in 0..self.restored() {
+            let row = &self[number];
+            let hash = hash_of(row.author, &row.key);
+            let is_it = |known: u32| {
+                let known = &self[known];
+                known.author == row.author && known.key == row.key
+            };
+            if self.index.find(hash, is_it).is_some() {
+                return Err(number);
+            }
+            self.index.insert(hash, number);
+        }
+        Ok(())
     }
 
     /// Says of a restored post whether it is held, and places it among those that the clock looks at.
@@ -397,10 +427,11 @@ impl Fold {
         } else {
             // It begins as a tombstone of its own rev; then the put comes to it as to every other.
             let row = PostRow { author, key, is_held: false, is_shared: false, version: Version::new(record, None) };
+            let due = row.due_millis();
             let number = self.posts.add(row);
             self.replace(number, version, out);
-            // At a bound it may have been the one that was given up.
-            if self.posts.get(number).is_some() {
+            // Where its moment is another now, that was said. At a bound it may have been the one that was given up.
+            if self.posts.is_due(number, due) {
                 self.posts.set_due(number);
             }
         }

@@ -133,7 +133,7 @@ impl<'a> Folding<'a> {
             Item::Entry(entry) => {
                 self.restore()?;
                 let batch = Batch::decode(entry.version, entry.payload).map_err(|error| error.to_string())?;
-                batch.facts.iter().for_each(|fact| self.folded.fold.apply_untold(fact));
+                self.folded.fold.apply_untold(&batch.facts);
                 self.facts += batch.facts.len() as u64;
                 self.replayed_bytes += entry.payload.len() as u64;
                 self.done += entry.payload.len() as u64;
@@ -143,7 +143,7 @@ impl<'a> Folding<'a> {
                 self.restore()?;
                 let witnessed = self.folded.fold.latest_witnessed().unwrap_or(Time::EPOCH);
                 let gap = Gap { witnessed, host: Host::new(HOLE_HOST), did: None, reason: GapReason::Salvaged };
-                self.folded.fold.apply_untold(&Fact::Gap(gap));
+                self.folded.fold.apply_untold(&[Fact::Gap(gap)]);
             }
         }
         (self.progress)(self.done, self.total);

@@ -20,6 +20,7 @@ impl Fold {
     /// # Errors
     /// What the snapshot says of the view contradicts its records.
     pub(super) fn derive(&mut self, silent: &[(CommunityId, DidIndex)]) -> Result<(), String> {
+        self.posts.derive_index().map_err(|number| format!("post {number} is there twice"))?;
         self.derive_tallies();
         self.derive_rulings();
         self.derive_memberships();

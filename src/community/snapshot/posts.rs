@@ -16,9 +16,9 @@ use super::{Chunks, Ranks, Section, version};
 use crate::community::Fold;
 use crate::community::feeds::{Feed, Place};
 use crate::community::names::{DidIndex, Key};
-use crate::community::posts::{PostBody, PostRow, Posts};
+use crate::community::posts::{Places, PostBody, PostRow, Posts};
 use crate::community::version::{CidPrefix, Version};
-use crate::fact::{CommunityId, Post};
+use crate::fact::CommunityId;
 use crate::syntax::{Tid, Time};
 
 const PUT: u8 = 1;
@@ -136,24 +136,31 @@ pub(super) fn take(fold: &mut Fold, row: &mut In<'_>) -> Result<(), Fault> {
     let body = if flags & PUT != 0 { Some(take_body(row, created)?) } else { None };
     let version = Version { rev, witnessed, cid, body };
     let post = PostRow { author, key, is_held: false, is_shared: false, version };
-    fold.posts.restore(post).ok_or("a post is there twice")
+    fold.posts.restore(post).ok_or("there are too many posts")
 }
 
 fn take_body(row: &mut In<'_>, created: Option<Time>) -> Result<PostBody, Fault> {
-    let places = row.list(|row| {
-        let id = CommunityId(u32::from_le_bytes(row.array()?));
-        let position = match row.byte()? {
-            NOWHERE => Place::NOWHERE,
-            WAITS => Place::WAITS,
-            IN_RING => Place::IN_RING,
-            _ => return Err("a place in a feed is unknown"),
-        };
-        Ok((id, position))
-    })?;
-    if !places.is_sorted_by(|(a, _), (b, _)| a < b) {
-        return Err("hashtags are not in order");
-    }
-    let mut body = PostBody::new(&Post { tags: places.iter().map(|&(id, _)| id).collect(), created });
-    body.places.iter_mut().zip(places).for_each(|(place, (_, position))| place.position = position);
-    Ok(body)
+    let places = match row.count()? {
+        // Nearly all: without a list.
+        1 => Places::One(take_place(row)?),
+        count => {
+            let places: Vec<Place> = (0..count).map(|_| take_place(row)).collect::<Result<_, _>>()?;
+            if !places.is_sorted_by(|a, b| a.id < b.id) {
+                return Err("hashtags are not in order");
+            }
+            Places::many(places)
+        }
+    };
+    Ok(PostBody { created, places })
+}
+
+fn take_place(row: &mut In<'_>) -> Result<Place, Fault> {
+    let id = CommunityId(u32::from_le_bytes(row.array()?));
+    let position = match row.byte()? {
+        NOWHERE => Place::NOWHERE,
+        WAITS => Place::WAITS,
+        IN_RING => Place::IN_RING,
+        _ => return Err("a place in a feed is unknown"),
+    };
+    Ok(Place { id, position, hidden: false })
 }
