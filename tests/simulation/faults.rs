@@ -88,10 +88,15 @@ impl Fault {
     }
 
     /// Whether a gap may be told though nothing is lost: the host has said so, or can only be understood so (one whose last
-    /// words are ten years old and who then goes on with today's).
+    /// words are ten years old and who then goes on with today's), or has ended connection after connection before the stream
+    /// was where it had been.
     pub const fn may_tell_gap(self) -> bool {
-        use Fault::{ClockBack, Info, Length1Gib, NumbersAnew, TooOld, TooOldUnnamed, Violation};
-        self.loses() || matches!(self, TooOld | TooOldUnnamed | NumbersAnew | Info | Violation | Length1Gib | ClockBack)
+        use Fault::{
+            ClockBack, CloseFrame, Disconnect, ErrorFrame, Info, Length1Gib, NumbersAnew, Reset, Stall, TooOld,
+            TooOldUnnamed, Violation,
+        };
+        let ends = matches!(self, CloseFrame | Disconnect | ErrorFrame | Length1Gib | Reset | Stall | Violation);
+        self.loses() || ends || matches!(self, TooOld | TooOldUnnamed | NumbersAnew | Info | ClockBack)
     }
 }
 

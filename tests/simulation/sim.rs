@@ -390,9 +390,9 @@ impl Sim {
             wall = self.wall(),
             "begins"
         );
-        if began_at > known {
-            // Of v1 a little before the durable cursor may not have come yet.
-            let least = |cursor: &Cursor| self.world.before(cursor.time.micros() - SEAM_MICROS);
+        // Of v1 a little before a cursor may not have come yet.
+        let least = |cursor: &Cursor| self.world.before(cursor.time.micros() - SEAM_MICROS);
+        if began_at > resume.map_or(0, least) {
             let durable = self.actors.as_ref().and_then(|actors| lock(&actors.told).cursor.as_ref().map(least));
             let positions = durable.unwrap_or(0)..began_at;
             self.left_out.push(LeftOut { positions, is_gap: resume.is_some() });

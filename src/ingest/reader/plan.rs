@@ -7,7 +7,8 @@
 //! | was refused with `CursorTooOld` | the same endpoint, from the floor that it names; without one, from 7 days ago |
 //! | has a dictionary that does not work | the same endpoint, with another one or without |
 //! | did not begin where it was asked | the same endpoint, from its oldest |
-//! | broke the protocol at the same position [`STUCK_TRIES`] times | behind that position: 1, 2, 4 … further, a gap each |
+//! | brought nothing new [`STUCK_TRIES`] times, being asked for a position moved back | that position itself, not moved back: a gap |
+//! | broke the protocol at the same position, not moved back, [`STUCK_TRIES`] times | behind that position: 1, 2, 4 … further, a gap each |
 //!
 //! What is asked for: the endpoint's own newest cursor, where it is not much behind (on v1 less
 //! [`V1_REWIND_MICROS`](crate::limits::V1_REWIND_MICROS), for its times are not in order); else, from another host's, only the
@@ -133,8 +134,10 @@ pub(super) struct Next {
     /// Index of the endpoint.
     pub(super) at: usize,
     pub(super) ask: Ask,
-    /// It begins behind a position that could not be read: a gap.
+    /// It begins behind what could not be read, or was not read again: a gap.
     pub(super) skips: bool,
+    /// It begins before a position that was read.
+    rewinds: bool,
     /// When it was planned.
     now: Time,
 }
@@ -170,12 +173,15 @@ struct Known {
     refusals: u32,
     /// One of them was told as a gap.
     gap_told: bool,
-    /// Breaks of the protocol in a row.
+    /// Breaks of the protocol in a row, where the stream was not moved back.
     breaks: u32,
     /// Silences in a row after it was asked for a moment.
     silences: u32,
-    /// The last connection that brought anything brought nothing new: a v1 position is not moved back then.
-    in_vain: bool,
+    /// Connections in a row that began before the position and did not come to it. After [`STUCK_TRIES`] it is not moved back:
+    /// what is late by the stream's disorder may be missing then.
+    vain: u32,
+    /// That was told as a gap.
+    vain_told: bool,
 }
 
 /// A host that was silent this often after it was asked for a moment may not know moments.
@@ -213,16 +219,21 @@ impl Plan {
     pub(super) fn next(&mut self, cursor: Option<Cursor>, now: Time) -> Next {
         self.learn(cursor);
         let known = &self.known[self.at];
-        let start = known.instead.unwrap_or_else(|| self.start(known));
-        let (start, skips) = match start {
-            Start::Cursor { value } if known.breaks >= STUCK_TRIES => (known.behind(value), true),
-            Start::Oldest if known.breaks >= STUCK_TRIES && known.is_v2() => (known.behind(0), true),
-            Start::Cursor { value } if known.instead.is_none() && known.breaks == 0 && !known.in_vain => {
-                (known.rewound(value), false)
+        let asked = known.instead.unwrap_or_else(|| self.start(known));
+        let is_stuck = known.breaks >= STUCK_TRIES;
+        let (start, skips) = match asked {
+            Start::Cursor { value } if is_stuck => (known.behind(value), true),
+            Start::Oldest if is_stuck && known.is_v2() => (known.behind(0), true),
+            Start::Cursor { value } if known.instead.is_none() => {
+                let rewound = known.rewound(value);
+                if known.vain < STUCK_TRIES { (rewound, false) } else { (asked, rewound != asked && !known.vain_told) }
             }
             start => (start, false),
         };
-        Next { at: self.at, ask: Ask { start, zstd: None }, skips, now }
+        let rewinds = start != asked && !is_stuck;
+        let known = &mut self.known[self.at];
+        known.vain_told |= skips && !is_stuck;
+        Next { at: self.at, ask: Ask { start, zstd: None }, skips, rewinds, now }
     }
 
     fn start(&self, known: &Known) -> Start {
@@ -243,9 +254,9 @@ impl Plan {
         if progress {
             self.failures = 0;
             known.progressed();
-        } else if outcome.frames {
+        } else if outcome.of.rewinds && (outcome.frames || outcome.kind == Kind::Protocol) {
             // It ended before it had passed what it was asked to repeat.
-            known.in_vain = true;
+            known.vain += 1;
         }
         match outcome.kind {
             Kind::CursorTooOld { floor } => return self.refused(outcome, floor),
@@ -261,7 +272,7 @@ impl Plan {
                     known.instead = Some(Start::Oldest);
                 }
             }
-            Kind::Protocol if !progress => known.breaks += 1,
+            Kind::Protocol if !progress && !outcome.of.rewinds => known.breaks += 1,
             _ => {}
         }
         if !progress {
@@ -325,7 +336,8 @@ impl Known {
             gap_told: false,
             breaks: 0,
             silences: 0,
-            in_vain: false,
+            vain: 0,
+            vain_told: false,
         }
     }
 
@@ -339,7 +351,8 @@ impl Known {
         self.gap_told = false;
         self.breaks = 0;
         self.silences = 0;
-        self.in_vain = false;
+        self.vain = 0;
+        self.vain_told = false;
     }
 
     /// Whether silence may mean that a moment was taken for a sequence number.
