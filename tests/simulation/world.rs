@@ -142,7 +142,8 @@ pub fn padded_like(micros: i64, number: u64, dialect: Dialect, v1_cursor: bool, 
 #[derive(Default)]
 pub struct Held {
     records: HashSet<(String, String, Tid)>,
-    accounts: HashSet<(Did, Time)>,
+    /// Two states of one account may have one time.
+    accounts: HashSet<(Did, Time, bool)>,
     orphans: HashSet<(Fingerprint, Tid)>,
 }
 
@@ -154,7 +155,7 @@ impl Held {
                 self.records.insert((record.did.to_string(), path, record.rev.tid()));
             }
             Fact::Account(account) => {
-                self.accounts.insert((account.did.clone(), account.time));
+                self.accounts.insert((account.did.clone(), account.time, account.active));
             }
             Fact::Orphans(orphans) => {
                 self.orphans.extend(orphans.iter().map(|(post, orphan)| (*post, orphan.rev)));
@@ -174,8 +175,8 @@ impl Held {
                 self.records.contains(&(commit.did.to_string(), path, commit.rev))
                     || self.orphans.contains(&(Fingerprint::of(&commit.did, &commit.rkey), commit.rev))
             }
-            event::Event::Account { did, time, .. } => {
-                Did::parse(&did).is_ok_and(|did| self.accounts.contains(&(did, time)))
+            event::Event::Account { did, time, active, .. } => {
+                Did::parse(&did).is_ok_and(|did| self.accounts.contains(&(did, time, active)))
             }
             _ => false,
         }

@@ -28,8 +28,10 @@ impl Conn {
             Fault::Reset => self.cut(Ending::Reset, fault, around.rng),
             Fault::Stall => self.quiet = Some((fault, around.now)),
             Fault::Duplicate => {
-                let again = stream.next.saturating_sub(around.rng.u64(1..64))..stream.next;
-                stream.first.extend(again);
+                // Not from before its beginning: a host that leaves something out, and hides that behind what it had told
+                // before, is found out by nobody.
+                let from = stream.next.saturating_sub(around.rng.u64(1..64)).max(self.began_at.unwrap_or(0));
+                stream.first.extend(from..stream.next);
                 self.mark(Some(fault));
             }
             Fault::Reorder => self.reorder(head, around),
