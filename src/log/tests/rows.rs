@@ -111,6 +111,18 @@ fn read_error() {
     assert_eq!(judgement.case.label, "read_error");
 }
 
+/// A mark written while batches before it were still on their way to the disk says nothing of those.
+#[test]
+fn last_whole_with_a_mark_of_what_is_not_certain() {
+    let rig = two_segments();
+    let salt = Header::decode(Magic::Segment, &rig.contents(5)).unwrap().salt;
+    let with_mark = |durable| {
+        let marked = rig.changed(5, |bytes| Head::mark(Kind::Mark, salt, 8, durable).encode(&[], bytes));
+        label(&marked, 5)
+    };
+    assert_eq!((with_mark(8), with_mark(7)), ("last_whole_marked", "last_whole"));
+}
+
 #[test]
 fn unknown_version() {
     let rig = two_segments();
