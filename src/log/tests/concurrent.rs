@@ -1,10 +1,11 @@
 //! A log that more than one looks at: locks, and readers beside a writer.
 
+use std::io;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::*;
-use crate::disk::RealDisk;
+use crate::disk::{DiskFile, FileSync, Lock, LockError, Mode, RealDisk};
 
 fn open_real(dir: &Path, seed: u64) -> Result<(Log, Recovered), LogError> {
     let options = Options { segment_bytes: 20_000, ..Options::new(0, Rng::with_seed(seed)) };
@@ -138,4 +139,77 @@ fn readers_beside_a_writer() {
     let report = check(&RealDisk, &dir, &mut |_| Ok(())).unwrap();
     assert_eq!((report.verdict(), report.batches), (Verdict::Clean, 1500));
     assert!(report.segments > 5);
+}
+
+/// A disk on which a byte of each file is wrong when it is read for the first time: as one that is just being written.
+#[derive(Debug)]
+struct Late(SimulatedDisk, u64);
+
+#[derive(Debug)]
+struct LateFile(Box<dyn DiskFile>, u64, AtomicBool);
+
+impl Disk for Late {
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
+        self.0.create_dir_all(dir)
+    }
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        self.0.list(dir)
+    }
+    fn open(&self, path: &Path, mode: Mode) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(LateFile(self.0.open(path, mode)?, self.1, AtomicBool::new(true))))
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.0.remove(path)
+    }
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.0.sync_dir(dir)
+    }
+    fn lock(&self, path: &Path) -> Result<Lock, LockError> {
+        self.0.lock(path)
+    }
+    fn is_locked(&self, path: &Path) -> io::Result<bool> {
+        self.0.is_locked(path)
+    }
+}
+
+impl DiskFile for LateFile {
+    fn size(&self) -> io::Result<u64> {
+        self.0.size()
+    }
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read_at(offset, buffer)?;
+        let at = self.1.checked_sub(offset).map(|at| at as usize).filter(|&at| at < read);
+        if let Some(at) = at.filter(|_| self.2.swap(false, Ordering::Relaxed)) {
+            buffer[at] ^= 0x10;
+        }
+        Ok(read)
+    }
+    fn write_all_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(offset, bytes)
+    }
+    fn truncate(&mut self, size: u64) -> io::Result<()> {
+        self.0.truncate(size)
+    }
+    fn begin_sync(&mut self) -> Box<dyn FileSync> {
+        self.0.begin_sync()
+    }
+}
+
+#[test]
+fn damage_is_believed_only_when_the_disk_says_it_twice() {
+    let rig = Rig::new(900);
+    let mut log = rig.open().unwrap().log;
+    for number in 0..40 {
+        log.append(1, &payload(number)).unwrap();
+        log.sync().unwrap();
+    }
+    log.close().unwrap();
+    // Behind the header: what a header says is read once.
+    for at in [70, 300, 500] {
+        let report = read_batches(&Late(rig.disk.clone(), at), dir(), &mut |_| Ok(())).unwrap();
+        assert_eq!((report.batches, report.tail), (40, None), "byte {at}");
+    }
 }
