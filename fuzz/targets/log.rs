@@ -128,9 +128,10 @@ fn judge(disk: &SimulatedDisk, has_snapshots: bool) {
     assert_eq!(files(disk), before, "who only reads changes nothing");
     let (log, recovered, items) = match opened(disk) {
         Ok(opened) => opened,
-        Err(LogError::Corrupt { .. } | LogError::Version { .. }) => {
+        Err(error @ (LogError::Corrupt { .. } | LogError::Version { .. })) => {
             assert_eq!(report.verdict(), Verdict::Corrupt);
-            assert!(matches!(reading, Err(LogError::Corrupt { .. } | LogError::Version { .. })), "{reading:?}");
+            let refuses = matches!(reading, Err(LogError::Corrupt { .. } | LogError::Version { .. }));
+            assert!(refuses, "{error}, and reading says {:?}", reading.map(|(report, _)| report));
             assert_eq!(files(disk), before, "what is refused is not changed");
             return salvaged(disk);
         }

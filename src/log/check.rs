@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::read::{is_written_to, list};
+use super::read::{is_written_to, list, list_again};
 use super::record::{ALIGN_BYTES, Kind, Record};
 use super::recovery::{Action, Found, Marked, Place, decide};
 use super::segment::Segment;
@@ -111,8 +111,7 @@ pub fn check(
         if segment.first != check.next && !listed_again {
             // A directory that is written to may be listed with a hole.
             listed_again = true;
-            segments = list(disk, dir)?;
-            at = segments.partition_point(|segment| segment.first < check.next);
+            at = list_again(disk, dir, &mut segments, at)?;
             continue;
         }
         check.segment(segment, segments.get(at + 1), each);

@@ -131,8 +131,7 @@ impl<'a> Reading<'a> {
             if walk.is_none() && !listed_again {
                 // A directory that is written to may be listed with a hole, and a segment may have been set aside since.
                 listed_again = true;
-                segments = list(self.disk, self.dir)?;
-                at = segments.partition_point(|segment| segment.first < expected);
+                at = list_again(self.disk, self.dir, &mut segments, at)?;
                 continue;
             }
             let (action, end) = judgement.accept(&segment.path)?;
@@ -191,6 +190,19 @@ impl<'a> Reading<'a> {
         self.report.segments += 1;
         self.report.bytes += end.offset;
     }
+}
+
+/// Lists the segments once more, of which those before `at` were read; which is the next one now. None is passed over: what is
+/// listed still is judged.
+pub(super) fn list_again(
+    disk: &dyn Disk,
+    dir: &Path,
+    segments: &mut Vec<Segment>,
+    at: usize,
+) -> Result<usize, LogError> {
+    let read = at.checked_sub(1).map(|before| segments[before].first);
+    *segments = list(disk, dir)?;
+    Ok(segments.partition_point(|segment| read.is_some_and(|read| segment.first <= read)))
 }
 
 /// Where a segment stands.

@@ -255,3 +255,25 @@ fn files_of_impossible_lsns_are_none_of_ours() {
         assert_eq!(rig.open().unwrap().batches, batches, "{name}");
     }
 }
+
+/// Found by fuzzing: opening refused it, and who only reads passed it over.
+#[test]
+fn a_segment_that_begins_too_early_is_refused_by_all() {
+    let rig = Rig::new(900);
+    let mut log = rig.open().unwrap().log;
+    for number in 0..40 {
+        log.append(1, &payload(number)).unwrap();
+        log.sync().unwrap();
+    }
+    log.close().unwrap();
+    rig.disk.put(&segment_path(2), rig.contents(1));
+    let refuses = |result: Result<(), LogError>| match result {
+        Err(LogError::Corrupt { file, lsn, .. }) => assert!(file == segment_path(2) && lsn > 2, "{file:?} {lsn}"),
+        other => panic!("{other:?}"),
+    };
+    refuses(rig.open().map(drop));
+    refuses(read(&rig.disk, dir(), &mut |_| Ok(())).map(drop));
+    refuses(read_batches(&rig.disk, dir(), &mut |_| Ok(())).map(drop));
+    let report = rig.check();
+    assert_eq!((report.verdict(), &report.faults[0].file), (Verdict::Corrupt, &segment_path(2)));
+}
