@@ -200,9 +200,10 @@ pub(super) fn list_again(
     segments: &mut Vec<Segment>,
     at: usize,
 ) -> Result<usize, LogError> {
-    let read = at.checked_sub(1).map(|before| segments[before].first);
+    // Behind the last that was read. Where none was: those before the first to be read are a snapshot's.
+    let from = at.checked_sub(1).map_or_else(|| segments[0].first, |before| segments[before].first + 1);
     *segments = list(disk, dir)?;
-    Ok(segments.partition_point(|segment| read.is_some_and(|read| segment.first <= read)))
+    Ok(segments.partition_point(|segment| segment.first < from))
 }
 
 /// Where a segment stands.

@@ -48,6 +48,22 @@ fn a_start_reads_the_newest_snapshot_and_what_follows() {
     assert!(opened.recovered.first_lsn == 1 && opened.recovered.damaged.is_empty());
 }
 
+/// Found by fuzzing: what the snapshot holds was read then, and refused.
+#[test]
+fn nothing_but_a_segment_that_is_just_being_created_follows_a_snapshot() {
+    let rig = Rig::new(900);
+    let (mut log, mut batches) = (rig.open().unwrap().log, Vec::new());
+    append_up_to(&mut log, &mut batches, 30);
+    Rig::take_snapshot(&mut log, &batches).unwrap();
+    log.close().unwrap();
+    rig.disk.put(&segment_path(31), vec![0; 10]);
+    let (report, read) = rig.read().unwrap();
+    assert_eq!((report.snapshot_lsn, report.last_lsn, report.batches, read), (30, 30, 0, batches.clone()));
+    assert_eq!(rig.check().verdict(), Verdict::TornTail);
+    let opened = rig.open().unwrap();
+    assert_eq!((opened.recovered.last_lsn, opened.batches), (30, batches));
+}
+
 #[test]
 fn a_damaged_snapshot_is_set_aside_and_the_one_before_is_taken() {
     let (rig, batches) = with_two_snapshots();
