@@ -143,7 +143,8 @@ pub enum GapReason {
     Sync,
     /// The account came back from `desynchronized`. No fact of its own says it: the fold finds it.
     Desynchronized,
-    /// The stream broke at the same position again and again, and was taken up behind it.
+    /// The stream broke at the same position again and again, and was taken up behind it; or a v1 host ended it again and again
+    /// before what is repeated after a reconnect had passed, and it was taken up without that.
     Unreadable,
     /// Batches of the log were damaged, and have been given up by salvage.
     Salvaged,

@@ -201,7 +201,7 @@ impl<S: Sink, N: Network> Reader<S, N> {
             let next = self.plan.next(self.sink.resume(), now);
             let endpoint = self.plan.endpoint(next.at).clone();
             if next.skips {
-                warn!(host = endpoint.host_name(), start = %next.ask.start, "the stream is unreadable: going on behind it");
+                warn!(host = endpoint.host_name(), start = %next.ask.start, "the stream cannot be read on from where it was: going on behind that, a gap");
                 self.sink.gap(&endpoint, GapReason::Unreadable);
             }
             let end = self.read_from(next.at, &endpoint, next.ask);
