@@ -75,16 +75,10 @@ impl Salvage<'_> {
     }
 
     fn segments(&mut self) -> Result<(), LogError> {
-        let segments =
-            segment::list(self.disk, self.log_dir).map_err(|error| LogError::read(self.log_dir, 0, error))?;
+        let segments = self.list()?;
         let base = self.report.snapshot_lsn;
-        let Some(first) = segments.first().map(|segment| segment.first) else {
-            // A snapshot alone: the log goes on behind it.
-            let header = self.new_header(base + 1);
-            return segment::create(self.disk, &Segment::new(self.log_dir, base + 1), header).map(|_| ());
-        };
         // What is before the first segment is missing by right where a snapshot holds it.
-        let mut next = first.min(base + 1);
+        let mut next = segments.first().map_or(base + 1, |segment| segment.first.min(base + 1));
         for (at, segment) in segments.iter().enumerate() {
             let successor = segments.get(at + 1).map(|successor| successor.first);
             if segment.first < next {
@@ -99,9 +93,16 @@ impl Salvage<'_> {
         }
         if next <= base {
             self.bridge(next, base)?;
+        } else if self.list()?.is_empty() {
+            // Nothing was left of any segment, or there was none: the log goes on behind the snapshot.
+            segment::create(self.disk, &Segment::new(self.log_dir, next), self.new_header(next))?;
         }
         self.report.holes.sort_unstable_by_key(|hole| hole.first);
         Ok(())
+    }
+
+    fn list(&self) -> Result<Vec<Segment>, LogError> {
+        segment::list(self.disk, self.log_dir).map_err(|error| LogError::read(self.log_dir, 0, error))
     }
 
     /// Salvages one segment, and says which LSN is due after it. `successor` is the LSN that the next one begins with.

@@ -190,8 +190,8 @@ fn damage_everywhere_leaves_what_is_whole() {
     assert!(left > 2000, "{left}");
 }
 
-#[test]
-fn what_a_snapshot_holds_is_no_loss_and_the_log_goes_on_behind_it() {
+/// A log of 30 batches and a snapshot of them all, without its segments.
+fn snapshot_alone() -> (Rig, Vec<Batch>) {
     let rig = Rig::new(900);
     let (mut log, mut batches) = (rig.open().unwrap().log, Vec::new());
     for number in 0..30 {
@@ -204,6 +204,26 @@ fn what_a_snapshot_holds_is_no_loss_and_the_log_goes_on_behind_it() {
     for first in firsts(&rig) {
         rig.disk.remove(&segment_path(first)).unwrap();
     }
+    (rig, batches)
+}
+
+/// Found by fuzzing: the only segment was put aside, and the log did not open without one.
+#[test]
+fn a_segment_of_garbage_alone_behind_a_snapshot_is_put_aside() {
+    let (rig, batches) = snapshot_alone();
+    rig.disk.put(&segment_path(31), vec![7; 500]);
+    assert!(matches!(rig.open(), Err(LogError::Corrupt { .. })));
+    let report = salvaged(&rig);
+    assert_eq!((report.snapshot_lsn, report.holes.len()), (30, 0));
+    assert_eq!(report.kept, [segment_path(31).with_extension("seg.damaged")]);
+    let Opened { mut log, batches: found, .. } = rig.open().unwrap();
+    assert_eq!(found, batches);
+    assert_eq!(log.append(1, b"next").unwrap(), 31);
+}
+
+#[test]
+fn what_a_snapshot_holds_is_no_loss_and_the_log_goes_on_behind_it() {
+    let (rig, batches) = snapshot_alone();
     assert!(matches!(rig.open(), Err(LogError::Corrupt { .. })));
     let report = salvaged(&rig);
     assert_eq!((report.snapshot_lsn, report.holes.len()), (30, 0), "everything is in the snapshot");
