@@ -61,7 +61,11 @@ impl Bench {
              \"did\":\"did:plc:ewvi7nxzyoun6zhxrhs64oiz\",\"identity\":{{}},\"seq\":{seq},\"time\":\"{}\"}}}}",
             NOW.plus_micros(-before)
         );
-        self.lanes.frame(frame.as_bytes(), &self.endpoint)
+        let pressure = self.lanes.frame(frame.as_bytes(), &self.endpoint);
+        if pressure != Pressure::Rewind {
+            self.lanes.pause(frame.as_bytes());
+        }
+        pressure
     }
 
     fn info(&mut self, name: &str) {

@@ -4,7 +4,7 @@
 
 use atrarium::limits::{FRAME_BYTES_MAX, FRAME_SKIP_BYTES_MAX};
 use atrarium::telemetry::Reason;
-use atrarium::wire::session::{Bytes, Event};
+use atrarium::wire::session::Event;
 use tungstenite::protocol::frame::coding::CloseCode;
 
 /// How a session stands when all bytes are read.
@@ -24,7 +24,7 @@ pub enum End {
 #[derive(Debug)]
 pub struct Told {
     /// In order.
-    pub events: Vec<Event>,
+    pub events: Vec<Event<'static>>,
     /// In the end.
     pub end: End,
     /// How many whole pings came before it.
@@ -109,7 +109,7 @@ pub fn read(mut bytes: &[u8]) -> Told {
 
 impl Message {
     /// The message after one more whole part; `None` where that was the last.
-    fn with(self, part: &Frame<'_>, events: &mut Vec<Event>) -> Option<Self> {
+    fn with(self, part: &Frame<'_>, events: &mut Vec<Event<'static>>) -> Option<Self> {
         let Self::Taken { text, mut bytes } = self else { return (!part.last).then_some(Self::Refused) };
         bytes.extend_from_slice(part.payload);
         if text && !is_text(&bytes, part.last) {
@@ -120,8 +120,8 @@ impl Message {
             return Some(Self::Taken { text, bytes });
         }
         events.push(match text {
-            true => Event::Text(String::from_utf8(bytes).expect("just tried").into()),
-            false => Event::Binary(Bytes::from(bytes)),
+            true => Event::Text(bytes.into()),
+            false => Event::Binary(bytes.into()),
         });
         None
     }
@@ -135,7 +135,7 @@ fn is_text(bytes: &[u8], all: bool) -> bool {
     }
 }
 
-fn close(payload: &[u8], events: &mut Vec<Event>) -> End {
+fn close(payload: &[u8], events: &mut Vec<Event<'static>>) -> End {
     let (code, reason) = match payload {
         [] => (1005, ""),
         [_] => return End::Broken,

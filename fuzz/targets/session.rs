@@ -1,4 +1,4 @@
-//! A websocket session, in random cuts.
+//! A websocket session, in random cuts, with and without its shortcut around tungstenite.
 //!
 //! Input: mode (1 byte), seed of the cuts (2), what the host sends. Mode 0 of 4: from the first byte of its answer to the
 //! handshake; else: what follows an answer that agrees.
@@ -18,7 +18,7 @@ fuzz_target!(|data: &[u8]| {
 
 /// What a session told, how it ended, and what it wants to send.
 struct Played {
-    events: Vec<Event>,
+    events: Vec<Event<'static>>,
     error: Option<SessionError>,
     output: Vec<u8>,
 }
@@ -37,7 +37,7 @@ fn play<'a>(session: &mut Session, parts: impl Iterator<Item = &'a [u8]>) -> Pla
                 match session.next() {
                     Ok(Some(event)) => {
                         assert!(error.is_none(), "nothing comes after an error");
-                        events.push(event);
+                        events.push(event.into_owned());
                     }
                     Ok(None) => break,
                     Err(new) => {
@@ -84,9 +84,12 @@ fn open() -> Session {
 
 fn messages(data: &[u8], seed: u16) {
     let expected = read(data);
-    for played in [play(&mut open(), std::iter::once(data)), play(&mut open(), Cuts::new(seed).parts(data))] {
-        compare(&played, &expected);
-        compare_output(&played.output, &expected);
+    // The shortcut and tungstenite alone are held against a plain reading, and so against each other.
+    for make in [open, || open().without_shortcut()] {
+        for played in [play(&mut make(), std::iter::once(data)), play(&mut make(), Cuts::new(seed).parts(data))] {
+            compare(&played, &expected);
+            compare_output(&played.output, &expected);
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use bytes::Bytes;
 
 use self::beginning::Beginning;
 use super::reader::{Pressure, Sink};
-use super::sieve::{Sieve, Verdict};
+use super::sieve::{Route, Sieve, Verdict};
 use crate::clock::{Clock, Now};
 use crate::fact::{Cursor, Gap, GapReason, Host};
 use crate::limits::{CLOCK_AHEAD_MICROS, TOKEN_FRAMES, TOKEN_INTERVAL_MILLIS};
@@ -72,8 +72,8 @@ pub struct Lanes {
     clock: Clock,
     now: Arc<Now>,
     telemetry: Arc<Telemetry>,
-    /// A copy of the last frame: its position is what the next token says. (The frame itself is a slice of the receive
-    /// block, which is used again when nobody holds a slice of it.)
+    /// A copy of the last frame before a pause: its position is what a token says that is made meanwhile. The frames before
+    /// it need none.
     last: Vec<u8>,
     frames_since_token: u64,
     frames_since_tick: u64,
@@ -178,19 +178,27 @@ impl Lanes {
         self.lanes.iter().any(|lane| !lane.overflow.is_empty())
     }
 
-    /// Puts a token for the last frame into every ring. Where that frame has no position the next one will do.
-    fn make_token(&mut self) {
+    /// Puts a token for the last frame before the pause into every ring.
+    fn make_token_of_last(&mut self) {
+        let mut last = std::mem::take(&mut self.last);
+        if self.make_token(&last).is_some() {
+            last.clear();
+        }
+        self.last = last;
+    }
+
+    /// Puts a token into every ring for a frame, up to which all was handed out. Where it has no position the next one will do.
+    fn make_token(&mut self, frame: &[u8]) -> Option<()> {
         self.hand_out_orphans();
-        let Some(host) = &self.host else { return };
-        let Ok(parsed) = event::parse(&self.last) else { return };
-        let Some(value) = parsed.position.value else { return };
+        let host = self.host.as_ref()?;
+        let parsed = event::parse(frame).ok()?;
+        let value = parsed.position.value?;
         let (dialect, time) = (parsed.dialect, parsed.position.time);
         if self.is_ahead(time) {
             // A forged time would be the cursor of v1, and lead it past years of events. The next frame will do.
-            return;
+            return None;
         }
         let cursor = Arc::new(Cursor { host: host.clone(), dialect, value, time });
-        self.last.clear();
         self.frames_since_token = 0;
         self.token_at = self.clock.monotonic();
         self.tokens += 1;
@@ -201,6 +209,7 @@ impl Lanes {
         }
         self.reached = self.reached.max(Some(time));
         self.resume = Some(cursor);
+        Some(())
     }
 
     /// Orphans are facts too: in front of the token, so that the cursor does not lead them.
@@ -221,6 +230,14 @@ impl Lanes {
     /// Whether a time runs so far ahead of the wall clock that it is not believed (DESIGN §3, "witnessed").
     fn is_ahead(&self, time: Time) -> bool {
         time.micros_since(Time::from_micros(self.clock.wall_micros())) > CLOCK_AHEAD_MICROS
+    }
+
+    /// Hands a frame to its worker.
+    #[cold]
+    fn pass(&mut self, frame: &[u8], route: Route) {
+        let Some(host) = self.host.clone() else { return };
+        let letter = Letter { frame: Bytes::copy_from_slice(frame), host, orphan: route.orphan };
+        self.lanes[route.worker].push(Parcel::Frame(letter));
     }
 
     /// Holds the first event of a connection against what was asked for; true where the host is to be asked anew.
@@ -261,12 +278,13 @@ impl Lanes {
 
 impl Sink for Lanes {
     fn frame(&mut self, frame: &[u8], endpoint: &Endpoint) -> Pressure {
-        if self.begins_elsewhere(frame, endpoint) {
+        if self.asked.is_some() && self.begins_elsewhere(frame, endpoint) {
             return Pressure::Rewind;
         }
-        let verdict = self.sieve.look(frame);
-        let host = self.host.get_or_insert_with(|| Host::new(&endpoint.host_name())).clone();
-        match verdict {
+        if self.host.is_none() {
+            self.host = Some(Host::new(&endpoint.host_name()));
+        }
+        match self.sieve.look(frame) {
             Verdict::Skip | Verdict::Refused(_) => {}
             Verdict::Info { name, message } => {
                 tracing::info!(host = endpoint.host_name(), name, message, "the host remarks");
@@ -279,20 +297,19 @@ impl Sink for Lanes {
                 tracing::warn!(host = endpoint.host_name(), error, message, "the host ends the connection");
                 return Pressure::Reconnect;
             }
-            Verdict::Pass(route) => {
-                let frame = Bytes::copy_from_slice(frame);
-                let letter = Letter { frame, host, orphan: route.orphan };
-                self.lanes[route.worker].push(Parcel::Frame(letter));
-            }
+            Verdict::Pass(route) => self.pass(frame, route),
         }
-        self.last.clear();
-        self.last.extend_from_slice(frame);
         self.frames_since_token += 1;
         self.frames_since_tick += 1;
-        if self.frames_since_token >= TOKEN_FRAMES {
-            self.make_token();
+        if self.frames_since_token >= TOKEN_FRAMES && self.make_token(frame).is_some() {
+            self.last.clear();
         }
         if self.is_full() { Pressure::Full } else { Pressure::Go }
+    }
+
+    fn pause(&mut self, last: &[u8]) {
+        self.last.clear();
+        self.last.extend_from_slice(last);
     }
 
     fn tick(&mut self) {
@@ -304,7 +321,7 @@ impl Sink for Lanes {
             self.telemetry.last_frame_monotonic_micros.set(micros);
         }
         if monotonic.saturating_sub(self.token_at) >= TOKEN_INTERVAL {
-            self.make_token();
+            self.make_token_of_last();
         }
     }
 
@@ -341,7 +358,7 @@ impl Sink for Lanes {
 
     fn disconnected(&mut self, endpoint: &Endpoint, why: &str) {
         // The last frame's position is worth keeping: what follows starts behind it.
-        self.make_token();
+        self.make_token_of_last();
         self.telemetry.disconnects.increment();
         self.hooks.disconnected(endpoint, why);
     }

@@ -56,6 +56,8 @@ use crate::wire::zstd::{Decoder, Dictionary};
 pub trait Sink {
     /// Takes one text message, decompressed where it was compressed: copy what is to be kept.
     fn frame(&mut self, frame: &[u8], endpoint: &Endpoint) -> Pressure;
+    /// Nothing more comes for now: the last frame that was taken once more, while it is still there.
+    fn pause(&mut self, last: &[u8]);
     /// Called at least each half of the token interval, whether or not anything comes.
     fn tick(&mut self);
     /// After [`Pressure::Full`]: whether reading may go on. Called now and then without it, too.
@@ -403,15 +405,26 @@ impl<S: Sink, N: Network> Reader<S, N> {
         taken: &mut Taken,
     ) -> Result<bool, Why> {
         let before = taken.frames;
+        taken.last = None;
         let result = self.take_events(connection, endpoint, ask, taken);
         if taken.frames > before {
             connection.live(self.clock.monotonic());
         }
-        let full = result?;
-        if !full && connection.may_read() {
+        match taken.last {
+            Some(Last::Plain) => self.sink.pause(connection.last()),
+            Some(Last::Decoded) => self.sink.pause(self.decoder.as_ref().map_or(&[], Decoder::text)),
+            None => {}
+        }
+        if result? {
+            return Ok(true);
+        }
+        if let Some(why) = connection.over() {
+            return Err(why);
+        }
+        if connection.may_read() {
             connection.read()?;
         }
-        Ok(full)
+        Ok(false)
     }
 
     fn take_events(
@@ -422,19 +435,23 @@ impl<S: Sink, N: Network> Reader<S, N> {
         taken: &mut Taken,
     ) -> Result<bool, Why> {
         while let Some(event) = connection.next()? {
+            let last;
             let pressure = match event {
                 Event::Text(text) => {
                     taken.frames += 1;
-                    self.sink.frame(text.as_bytes(), endpoint)
+                    last = Last::Plain;
+                    self.sink.frame(&text, endpoint)
                 }
                 Event::Binary(bytes) => match self.decoder.as_mut().map(|decoder| decoder.decode(&bytes)) {
                     Some(Ok(text)) => {
                         taken.frames += 1;
                         taken.decoded += 1;
                         taken.failures = 0;
+                        last = Last::Decoded;
                         self.sink.frame(text, endpoint)
                     }
                     Some(Err(reason)) => {
+                        taken.last = None;
                         self.sink.refused(reason);
                         taken.failures += u32::from(reason == Reason::Zstd);
                         if taken.failures >= ZSTD_FAILURES_MAX {
@@ -443,6 +460,7 @@ impl<S: Sink, N: Network> Reader<S, N> {
                         continue;
                     }
                     None => {
+                        taken.last = None;
                         self.sink.refused(Reason::Binary);
                         continue;
                     }
@@ -461,10 +479,19 @@ impl<S: Sink, N: Network> Reader<S, N> {
                 Event::Closed { code, reason } => return Err(Why::Closed { code, reason }),
             };
             match pressure {
-                Pressure::Go => {}
-                Pressure::Full => return Ok(true),
-                Pressure::Reconnect => return Err(Why::Asked),
-                Pressure::Rewind => return Err(Why::Rewind),
+                Pressure::Go => taken.last = Some(last),
+                Pressure::Full => {
+                    taken.last = Some(last);
+                    return Ok(true);
+                }
+                Pressure::Reconnect => {
+                    taken.last = None;
+                    return Err(Why::Asked);
+                }
+                Pressure::Rewind => {
+                    taken.last = None;
+                    return Err(Why::Rewind);
+                }
             }
         }
         Ok(false)
@@ -512,6 +539,16 @@ struct Taken {
     decoded: u64,
     /// Compressed messages since then that cannot be decoded.
     failures: u32,
+    /// Where the last message lies, if the sink has taken it and was not told of a pause since.
+    last: Option<Last>,
+}
+
+#[derive(Clone, Copy)]
+enum Last {
+    /// In the connection.
+    Plain,
+    /// In the decoder.
+    Decoded,
 }
 
 impl Why {

@@ -1,14 +1,16 @@
 //! One websocket connection, without a socket: bytes in, messages and bytes out.
 //!
 //! ```text
-//! recv ─► space()  received(n) ─► gate ─► tungstenite ─► next() ─► Event
-//! send ◄─ output() sent(n)     ◄───────── handshake, pong, ping, close
+//! recv ─► space()  received(n) ─┬─ a whole message in one plain frame ─► UTF-8 ─┬─► next() ─► Event
+//!                               └─ anything else ─► gate ─► tungstenite ────────┘
+//! send ◄─ output() sent(n)     ◄────────── handshake, pong, ping, close
 //! ```
 //!
-//! The handshake, fragments, masks, control frames, UTF-8 and the closing handshake are tungstenite's, and every check of
-//! RFC 6455 with them. Its stream is two buffers in memory. A message is copied once, from the receive buffer
-//! into tungstenite's; what comes out is a slice of that. **Whoever keeps a message keeps its whole block alive (64 KiB):
-//! copy what is to live longer than a few messages.**
+//! Nearly every message comes in one frame that has nothing special about it, whole in the receive buffer: it is handed out
+//! where it lies. The handshake, fragments, control frames, the closing handshake, whatever is longer than the buffer and
+//! whatever breaks RFC 6455 are tungstenite's, and every check with them. Its stream is two buffers in memory, and it sees
+//! one frame at a time, so it stands between two frames whenever the next one is looked at. [`Session::without_shortcut`]
+//! gives everything to tungstenite: a fuzz target holds the two against each other.
 //!
 //! What always holds:
 //! - No data frame is ever sent: a v2 host closes on the first one. Pings, pongs and close are all that goes out.
@@ -19,30 +21,30 @@
 
 mod gate;
 
+use std::borrow::Cow;
 use std::io::{self, Read, Write};
+use std::ops::Range;
 
+use bytes::Bytes;
 use tungstenite::client::IntoClientRequest;
 use tungstenite::handshake::MidHandshake;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
-use tungstenite::{ClientHandshake, HandshakeError, Message, WebSocket};
+use tungstenite::{ClientHandshake, HandshakeError, Message, Utf8Bytes, WebSocket};
 
-pub use bytes::Bytes;
-pub use tungstenite::Utf8Bytes;
-
-use self::gate::{Alone, Gate, Step};
+use self::gate::{Alone, Front, Gate, Step};
 use crate::limits::{FRAME_BYTES_MAX, RECEIVE_BUFFER_BYTES, UPGRADE_BYTES_MAX};
 use crate::telemetry::Reason;
 
-/// What comes out of a session.
+/// What comes out of a session. A message lies in the session's buffers: copy what is to be kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum Event<'a> {
     /// The handshake is done.
     Open,
-    /// A text message.
-    Text(Utf8Bytes),
+    /// A text message: UTF-8, that was checked.
+    Text(Cow<'a, [u8]>),
     /// A binary message.
-    Binary(Bytes),
+    Binary(Cow<'a, [u8]>),
     /// A message was skipped: it was too large, or its text is not UTF-8.
     Refused(Reason),
     /// The host has closed. What [`Session::output`] holds is the answer to that.
@@ -52,6 +54,19 @@ pub enum Event {
         /// What the host says about it; may be empty.
         reason: String,
     },
+}
+
+impl Event<'_> {
+    /// The same, for as long as one likes.
+    pub fn into_owned(self) -> Event<'static> {
+        match self {
+            Self::Open => Event::Open,
+            Self::Text(text) => Event::Text(Cow::Owned(text.into_owned())),
+            Self::Binary(bytes) => Event::Binary(Cow::Owned(bytes.into_owned())),
+            Self::Refused(reason) => Event::Refused(reason),
+            Self::Closed { code, reason } => Event::Closed { code, reason },
+        }
+    }
 }
 
 /// Why a session is over.
@@ -106,7 +121,28 @@ impl std::fmt::Display for Refusal {
 
 /// A client's side of one websocket connection.
 #[derive(Debug)]
-pub struct Session(Phase);
+pub struct Session {
+    phase: Phase,
+    shortcut: bool,
+    /// Where the last message lies.
+    last: Place,
+}
+
+/// Where a message lies.
+#[derive(Debug)]
+enum Place {
+    /// In the receive buffer.
+    Here(Range<usize>),
+    /// In a block of tungstenite's.
+    Held(Bytes),
+}
+
+/// An [`Event`] whose message is [`Session::last`].
+enum Found {
+    Text,
+    Binary,
+    Other(Event<'static>),
+}
 
 #[derive(Debug)]
 enum Phase {
@@ -120,6 +156,8 @@ enum Phase {
     Open {
         socket: WebSocket<Wire>,
         gate: Gate,
+        /// tungstenite may have something to say to what has passed.
+        passed: bool,
     },
     /// Over: said or failed. What is left to send stays.
     Over(Wire),
@@ -135,14 +173,24 @@ impl Session {
         let request = url.into_client_request().map_err(fail)?;
         let start = ClientHandshake::start(Wire::new(), request, Some(config())).map_err(fail)?;
         match start.handshake() {
-            Err(HandshakeError::Interrupted(mid)) => Ok(Self(Phase::Handshake(mid))),
+            Err(HandshakeError::Interrupted(mid)) => {
+                Ok(Self { phase: Phase::Handshake(mid), shortcut: true, last: Place::Held(Bytes::new()) })
+            }
             Err(HandshakeError::Failure(error)) => Err(fail(error)),
             Ok(_) => unreachable!("nothing was received, so nothing can have been agreed"),
         }
     }
 
+    /// The same session, by tungstenite alone: the reference.
+    #[must_use]
+    pub fn without_shortcut(mut self) -> Self {
+        self.shortcut = false;
+        self
+    }
+
     /// Where the next bytes from the network go; empty only if nobody calls [`Session::next`].
     pub fn space(&mut self) -> &mut [u8] {
+        self.last = Place::Held(Bytes::new());
         self.wire_mut().space()
     }
 
@@ -165,7 +213,7 @@ impl Session {
 
     /// Puts a ping into the output, once the session is open.
     pub fn ping(&mut self) {
-        if let Phase::Open { socket, .. } = &mut self.0 {
+        if let Phase::Open { socket, .. } = &mut self.phase {
             // It can only fail once the connection is closing, and then no ping is needed.
             let _closing = socket.send(Message::Ping(Bytes::new()));
         }
@@ -173,7 +221,7 @@ impl Session {
 
     /// Puts a close frame into the output, once the session is open; nothing is read any more.
     pub fn close(&mut self) {
-        if let Phase::Open { socket, .. } = &mut self.0 {
+        if let Phase::Open { socket, .. } = &mut self.phase {
             let frame = CloseFrame { code: CloseCode::Away, reason: Utf8Bytes::from_static("") };
             let _closed_already = socket.close(Some(frame));
         }
@@ -184,9 +232,27 @@ impl Session {
     ///
     /// # Errors
     /// The session is over.
-    #[expect(clippy::should_implement_trait, reason = "it can go on after None")]
-    pub fn next(&mut self) -> Result<Option<Event>, SessionError> {
-        let result = match &mut self.0 {
+    #[expect(clippy::should_implement_trait, reason = "it can go on after None, and lends what it gives")]
+    #[inline]
+    pub fn next(&mut self) -> Result<Option<Event<'_>>, SessionError> {
+        Ok(self.find()?.map(|found| match found {
+            Found::Text => Event::Text(Cow::Borrowed(self.last())),
+            Found::Binary => Event::Binary(Cow::Borrowed(self.last())),
+            Found::Other(event) => event,
+        }))
+    }
+
+    /// The message that [`Session::next`] gave last, until [`Session::space`] is asked for.
+    #[inline]
+    pub fn last(&self) -> &[u8] {
+        match &self.last {
+            Place::Here(range) => self.wire().input.get(range.clone()).unwrap_or_default(),
+            Place::Held(bytes) => bytes,
+        }
+    }
+
+    fn find(&mut self) -> Result<Option<Found>, SessionError> {
+        let result = match &mut self.phase {
             Phase::Handshake(_) => self.shake_hands(),
             Phase::Refused { .. } => self.read_refusal(false).map_or(Ok(None), Err),
             Phase::Open { .. } => self.read_message(),
@@ -195,7 +261,7 @@ impl Session {
                 Ok(None)
             }
         };
-        if matches!(result, Err(_) | Ok(Some(Event::Closed { .. }))) {
+        if matches!(result, Err(_) | Ok(Some(Found::Other(Event::Closed { .. })))) {
             self.finish();
         }
         result
@@ -203,7 +269,7 @@ impl Session {
 
     /// The network has nothing more: why the session is over. Ask [`Session::next`] first for what is still in it.
     pub fn end(&mut self) -> SessionError {
-        let error = match &self.0 {
+        let error = match &self.phase {
             Phase::Refused { .. } => self.read_refusal(true).unwrap_or(SessionError::HungUp),
             _ => SessionError::HungUp,
         };
@@ -211,14 +277,14 @@ impl Session {
         error
     }
 
-    fn shake_hands(&mut self) -> Result<Option<Event>, SessionError> {
+    fn shake_hands(&mut self) -> Result<Option<Found>, SessionError> {
         let wire = self.wire_mut();
         match head_length(wire.unread())? {
             None => return Ok(None),
             Some(length) => wire.allowed = length,
         }
         let head = Head::read(wire.unread());
-        let Phase::Handshake(mid) = std::mem::replace(&mut self.0, Phase::Over(Wire::default())) else {
+        let Phase::Handshake(mid) = std::mem::replace(&mut self.phase, Phase::Over(Wire::default())) else {
             unreachable!("only called in this phase");
         };
         let mut wire = match mid.handshake() {
@@ -227,8 +293,8 @@ impl Session {
                 return Err(SessionError::Handshake("the host uses an extension that was not asked for".into()));
             }
             Ok((socket, _response)) => {
-                self.0 = Phase::Open { socket, gate: Gate::default() };
-                return Ok(Some(Event::Open));
+                self.phase = Phase::Open { socket, gate: Gate::default(), passed: false };
+                return Ok(Some(Found::Other(Event::Open)));
             }
             Err(HandshakeError::Interrupted(_)) => {
                 return Err(SessionError::Handshake("the answer is cut short".into()));
@@ -238,13 +304,13 @@ impl Session {
         };
         // tungstenite has dropped its stream with the error: the body was kept aside.
         wire.keep(&head.rest);
-        self.0 = Phase::Refused { status: head.status, length: head.content_length, wire };
+        self.phase = Phase::Refused { status: head.status, length: head.content_length, wire };
         self.read_refusal(false).map_or(Ok(None), Err)
     }
 
     /// The refusal, once its body is there, or `ended`, or it is as long as we care to read.
     fn read_refusal(&mut self, ended: bool) -> Option<SessionError> {
-        let Phase::Refused { status, length, wire } = &self.0 else { return None };
+        let Phase::Refused { status, length, wire } = &self.phase else { return None };
         let body = wire.unread();
         let most = length.unwrap_or(UPGRADE_BYTES_MAX).min(UPGRADE_BYTES_MAX);
         let parsed = refusal_of(*status, &body[..body.len().min(most)]);
@@ -252,36 +318,76 @@ impl Session {
         (ended || complete).then_some(SessionError::Refused { refusal: parsed })
     }
 
-    fn read_message(&mut self) -> Result<Option<Event>, SessionError> {
+    fn read_message(&mut self) -> Result<Option<Found>, SessionError> {
         loop {
-            let Phase::Open { socket, gate } = &mut self.0 else { return Ok(None) };
+            let Phase::Open { socket, gate, passed } = &mut self.phase else { return Ok(None) };
+            if *passed {
+                if let Some(found) = self.read_passed()? {
+                    return Ok(Some(found));
+                }
+                continue;
+            }
+            if self.shortcut && gate.is_between() {
+                let wire = socket.get_mut();
+                match gate::front(wire.unread()) {
+                    Front::Whole { text, payload } => {
+                        let payload = wire.start + payload.start..wire.start + payload.end;
+                        wire.start = payload.end;
+                        if text && std::str::from_utf8(&wire.input[payload.clone()]).is_err() {
+                            return Ok(Some(Found::Other(Event::Refused(Reason::Garbage))));
+                        }
+                        self.last = Place::Here(payload);
+                        return Ok(Some(if text { Found::Text } else { Found::Binary }));
+                    }
+                    Front::Wait => return Ok(None),
+                    Front::Special => {}
+                }
+            }
+            match gate.step(socket.get_ref().unread()) {
+                Step::Wait => return Ok(None),
+                Step::Pass(count) => {
+                    socket.get_mut().allowed = count;
+                    *passed = true;
+                }
+                Step::Drop(count) => socket.get_mut().start += count,
+                Step::Refuse => {
+                    self.forget_message();
+                    return Ok(Some(Found::Other(Event::Refused(Reason::TooLarge))));
+                }
+                Step::Violation => return Err(unfinished()),
+            }
+        }
+    }
+
+    /// What tungstenite says of the bytes that have passed; `None` once it has taken them all.
+    fn read_passed(&mut self) -> Result<Option<Found>, SessionError> {
+        let Phase::Open { socket, gate, passed } = &mut self.phase else { return Ok(None) };
+        loop {
             match socket.read() {
-                Ok(Message::Text(text)) => return Ok(Some(Event::Text(text))),
-                Ok(Message::Binary(bytes)) => return Ok(Some(Event::Binary(bytes))),
+                Ok(Message::Text(text)) => {
+                    self.last = Place::Held(text.into());
+                    return Ok(Some(Found::Text));
+                }
+                Ok(Message::Binary(bytes)) => {
+                    self.last = Place::Held(bytes);
+                    return Ok(Some(Found::Binary));
+                }
                 Ok(Message::Close(frame)) => {
                     let _sent = socket.flush();
                     let (code, reason) = frame.map_or((1005, String::new()), |f| (f.code.into(), f.reason.to_string()));
-                    return Ok(Some(Event::Closed { code, reason }));
+                    return Ok(Some(Found::Other(Event::Closed { code, reason })));
                 }
                 Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
                 Err(tungstenite::Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                    match gate.step(socket.get_ref().unread()) {
-                        Step::Wait => return Ok(None),
-                        Step::Pass(count) => socket.get_mut().allowed = count,
-                        Step::Drop(count) => socket.get_mut().start += count,
-                        Step::Refuse => {
-                            self.forget_message();
-                            return Ok(Some(Event::Refused(Reason::TooLarge)));
-                        }
-                        Step::Violation => return Err(unfinished()),
-                    }
+                    *passed = false;
+                    return Ok(None);
                 }
                 Err(tungstenite::Error::Utf8(_)) if gate.alone() != Some(Alone::Close) => {
                     if let Some(Alone::Fragment { .. }) = gate.alone() {
                         gate.refuse_rest();
                         self.forget_message();
                     }
-                    return Ok(Some(Event::Refused(Reason::Garbage)));
+                    return Ok(Some(Found::Other(Event::Refused(Reason::Garbage))));
                 }
                 Err(error) => return Err(SessionError::Protocol(error.to_string())),
             }
@@ -291,17 +397,17 @@ impl Session {
     /// Makes tungstenite forget a message of which it holds a part. It stands between two frames, so a new one can go on
     /// where the old one stood.
     fn forget_message(&mut self) {
-        match std::mem::replace(&mut self.0, Phase::Over(Wire::default())) {
-            Phase::Open { socket, gate } => {
+        match std::mem::replace(&mut self.phase, Phase::Over(Wire::default())) {
+            Phase::Open { socket, gate, .. } => {
                 let socket = WebSocket::from_raw_socket(socket.into_inner(), Role::Client, Some(config()));
-                self.0 = Phase::Open { socket, gate };
+                self.phase = Phase::Open { socket, gate, passed: false };
             }
-            other => self.0 = other,
+            other => self.phase = other,
         }
     }
 
     fn finish(&mut self) {
-        self.0 = match std::mem::replace(&mut self.0, Phase::Over(Wire::default())) {
+        self.phase = match std::mem::replace(&mut self.phase, Phase::Over(Wire::default())) {
             Phase::Open { socket, .. } => Phase::Over(socket.into_inner()),
             Phase::Refused { wire, .. } | Phase::Over(wire) => Phase::Over(wire),
             Phase::Handshake(_) => Phase::Over(Wire::default()),
@@ -309,7 +415,7 @@ impl Session {
     }
 
     fn wire(&self) -> &Wire {
-        match &self.0 {
+        match &self.phase {
             Phase::Handshake(mid) => mid.get_ref().get_ref(),
             Phase::Open { socket, .. } => socket.get_ref(),
             Phase::Refused { wire, .. } | Phase::Over(wire) => wire,
@@ -317,7 +423,7 @@ impl Session {
     }
 
     fn wire_mut(&mut self) -> &mut Wire {
-        match &mut self.0 {
+        match &mut self.phase {
             Phase::Handshake(mid) => mid.get_mut().get_mut(),
             Phase::Open { socket, .. } => socket.get_mut(),
             Phase::Refused { wire, .. } | Phase::Over(wire) => wire,

@@ -94,12 +94,18 @@ impl Decoder {
         Ok(Self { context, text: Vec::new() })
     }
 
+    /// The text that was decoded last; empty after a failure.
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
     /// The text of a message, until the next call.
     ///
     /// # Errors
     /// [`Reason::TooLarge`] where the frame says that it is longer than [`FRAME_BYTES_MAX`]; [`Reason::Zstd`] where it is
     /// longer without saying so, was made with another dictionary, or is no sound zstd frame.
     pub fn decode(&mut self, message: &[u8]) -> Result<&[u8], Reason> {
+        self.text.clear();
         if window_log(message).is_none_or(|log| log > ZSTD_WINDOW_LOG_MAX) {
             return Err(Reason::Zstd);
         }
@@ -109,7 +115,6 @@ impl Decoder {
             Ok(None) => FRAME_BYTES_MAX,
             Err(_) => return Err(Reason::Zstd),
         };
-        self.text.clear();
         // Only zstd's view of the room is bounded by what is reserved here: a buffer that is longer from before is cut by
         // the check behind.
         self.text.reserve(room);

@@ -305,6 +305,8 @@ pub struct Notes {
     pub lost: Vec<String>,
     pub ticks: usize,
     pub connected: usize,
+    /// Pauses that named another frame than the last one.
+    pub wrong_pauses: usize,
     resume: Option<Cursor>,
 }
 
@@ -320,13 +322,17 @@ impl Desk {
     }
 }
 
+fn seq_of(frame: &[u8]) -> u64 {
+    let text = std::str::from_utf8(frame).expect("only text arrives");
+    text.trim_matches(|c: char| !c.is_ascii_digit()).parse().expect("the frames of this test")
+}
+
 /// The stream time of frame 0, in microseconds.
 const TIME_0: i64 = 1_795_500_000_000_000;
 
 impl Sink for Desk {
     fn frame(&mut self, frame: &[u8], endpoint: &Endpoint) -> Pressure {
-        let text = std::str::from_utf8(frame).expect("only text arrives");
-        let seq = text.trim_matches(|c: char| !c.is_ascii_digit()).parse().expect("the frames of this test");
+        let seq = seq_of(frame);
         let host = Host::new(&endpoint.host_name());
         let time = Time::from_micros(TIME_0 + i64::try_from(seq).expect("a small number"));
         let mut notes = self.notes();
@@ -337,6 +343,12 @@ impl Sink for Desk {
             _ if notes.seqs.len() >= self.room.load(Ordering::Relaxed) => Pressure::Full,
             _ => Pressure::Go,
         }
+    }
+
+    fn pause(&mut self, last: &[u8]) {
+        let mut notes = self.notes();
+        let last = seq_of(last);
+        notes.wrong_pauses += usize::from(notes.seqs.last() != Some(&last));
     }
 
     fn tick(&mut self) {
@@ -482,6 +494,7 @@ impl Drop for Work {
             && !std::thread::panicking()
         {
             thread.join().expect("the reader does not panic");
+            assert_eq!(self.notes().wrong_pauses, 0, "a pause names the last frame");
         }
     }
 }

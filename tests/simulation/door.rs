@@ -140,6 +140,10 @@ impl Sink for Watched {
         pressure
     }
 
+    fn pause(&mut self, last: &[u8]) {
+        self.lanes.pause(last);
+    }
+
     fn tick(&mut self) {
         self.lanes.tick();
     }

@@ -39,11 +39,19 @@ impl<T: Read + Write> Connection<T> {
     }
 
     /// The next thing that was received.
-    pub(super) fn next(&mut self) -> Result<Option<Event>, Why> {
-        match self.session.next()? {
-            None if self.ended => Err(self.session.end().into()),
-            event => Ok(event),
-        }
+    #[inline]
+    pub(super) fn next(&mut self) -> Result<Option<Event<'_>>, Why> {
+        Ok(self.session.next()?)
+    }
+
+    /// Why it is over, where the network has nothing more. To be asked once [`Connection::next`] has nothing more either.
+    pub(super) fn over(&mut self) -> Option<Why> {
+        self.ended.then(|| self.session.end().into())
+    }
+
+    /// The message that [`Connection::next`] gave last, until [`Connection::read`].
+    pub(super) fn last(&self) -> &[u8] {
+        self.session.last()
     }
 
     /// Whether [`Connection::read`] may bring something.

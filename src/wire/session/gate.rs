@@ -14,17 +14,61 @@
 //! come again. The gate lets such a message vanish, and it alone; the stream goes on behind it.
 //!
 //! What always holds: bytes pass in order and unchanged; only whole frames are dropped; a frame that breaks RFC 6455 is
-//! let through, for tungstenite to refuse. The parts of a fragmented message and a close frame pass one at a time
-//! ("alone"), so that at an error the caller knows where tungstenite stands. Whole messages pass in bulk.
+//! let through, for tungstenite to refuse. Frames pass one at a time, so that at an error the caller knows where tungstenite
+//! stands.
+//!
+//! [`front`] looks at the next frame before: most need neither gate nor tungstenite.
 
-use crate::limits::{FRAME_BYTES_MAX, FRAME_SKIP_BYTES_MAX};
+use std::ops::Range;
+
+use crate::limits::{FRAME_BYTES_MAX, FRAME_SKIP_BYTES_MAX, RECEIVE_BUFFER_BYTES};
 
 const CONTINUATION: u8 = 0x0;
 const TEXT: u8 = 0x1;
 const BINARY: u8 = 0x2;
 const CLOSE: u8 = 0x8;
 
-/// The frame that passed last, where it passed alone.
+/// What stands in front of the input, between two frames and outside a fragmented message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Front {
+    /// A whole message in one frame, of which nothing is to be checked but that a text is UTF-8.
+    Whole { text: bool, payload: Range<usize> },
+    /// The beginning of such a message, or of any frame.
+    Wait,
+    /// Anything else.
+    Special,
+}
+
+/// RFC 6455 §5.2: FIN, no reserved bit, text or binary, no mask; and short enough for the receive buffer.
+#[inline]
+pub(super) fn front(input: &[u8]) -> Front {
+    let [first, second, ..] = *input else { return Front::Wait };
+    let text = match first {
+        0x81 => true,
+        0x82 => false,
+        _ => return Front::Special,
+    };
+    let (head, length) = match second {
+        0..126 => (2, usize::from(second)),
+        126 => match input.get(2..4) {
+            Some(length) => (4, usize::from(u16::from_be_bytes([length[0], length[1]]))),
+            None => return Front::Wait,
+        },
+        127 => match input.get(2..10).and_then(|length| length.first_chunk()) {
+            Some(length) => (10, usize::try_from(u64::from_be_bytes(*length)).unwrap_or(usize::MAX)),
+            None => return Front::Wait,
+        },
+        _ => return Front::Special,
+    };
+    if length > RECEIVE_BUFFER_BYTES - head {
+        return Front::Special;
+    }
+    if input.len() < head + length { Front::Wait } else { Front::Whole { text, payload: head..head + length } }
+}
+
+const _: () = assert!(RECEIVE_BUFFER_BYTES <= FRAME_BYTES_MAX, "what fits into the buffer is short enough");
+
+/// The frame that passed last, where it was one of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Alone {
     /// One part of a fragmented message; whether it is the last one.
@@ -54,7 +98,7 @@ pub(super) struct Gate {
     /// Bytes of the current frame that have not come yet, and what happens to them.
     rest: u64,
     dropping: bool,
-    /// The current or last frame passes alone.
+    /// What the current or last frame is.
     alone: Option<Alone>,
     /// Bytes of the fragmented message so far; `None` outside one.
     message: Option<u64>,
@@ -88,30 +132,22 @@ impl Gate {
         }
         self.dropping = false;
         self.alone = None;
-        let mut passed = 0;
-        while let Some(header) = Header::read(&input[passed..]) {
-            if passed > 0 && !header.is_bulk(self) {
-                break;
-            }
-            match self.judge(&header) {
-                Step::Pass(_) => {
-                    self.rest = header.whole();
-                    passed += self.take(input.len() - passed);
-                    if self.rest > 0 || self.alone.is_some() {
-                        break;
-                    }
-                }
-                Step::Drop(_) => {
-                    self.rest = header.whole();
-                    return Step::Drop(self.take(input.len()));
-                }
-                other => return other,
-            }
+        let Some(header) = Header::read(input) else { return Step::Wait };
+        let step = self.judge(&header);
+        match step {
+            Step::Pass(_) | Step::Drop(_) => self.rest = header.whole(),
+            _ => return step,
         }
-        if passed > 0 { Step::Pass(passed) } else { Step::Wait }
+        let count = self.take(input.len());
+        if self.dropping { Step::Drop(count) } else { Step::Pass(count) }
     }
 
-    /// The frame that passed last, where it passed alone.
+    /// Whether the next byte is the first of a frame, and no message is under way.
+    pub(super) fn is_between(&self) -> bool {
+        self.rest == 0 && self.message.is_none() && !self.judged
+    }
+
+    /// The frame that passed last, where it was one of these.
     pub(super) fn alone(&self) -> Option<Alone> {
         self.alone
     }
@@ -189,11 +225,5 @@ impl Header {
     /// Bytes of the frame. The length may be anything that 64 bits can say.
     fn whole(&self) -> u64 {
         self.length.saturating_add(self.bytes as u64)
-    }
-
-    /// Whether the frame may pass together with others.
-    fn is_bulk(&self, gate: &Gate) -> bool {
-        let whole = self.last && matches!(self.opcode, TEXT | BINARY) && self.length <= FRAME_BYTES_MAX as u64;
-        gate.message.is_none() && (whole || (self.opcode > CLOSE && self.last))
     }
 }
