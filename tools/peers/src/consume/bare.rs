@@ -1,0 +1,31 @@
+//! The least that anybody does who reads the stream: receives it, and looks at nothing.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use super::{PATIENCE, Stream, Told, told};
+use crate::machine::Stopwatch;
+
+/// The engine's receive buffer has as many bytes.
+const BUFFER: usize = atrarium::limits::RECEIVE_BUFFER_BYTES;
+
+pub fn run(stream: &Stream) -> Told {
+    let mut socket = TcpStream::connect(stream.host).expect("the host listens");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    let watch = Stopwatch::of_thread();
+    write!(
+        socket,
+        "GET {} HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        stream.target()
+    )
+    .expect("the host reads");
+    let mut buffer = vec![0; BUFFER];
+    let mut bytes = 0;
+    while bytes < stream.bytes {
+        let count = socket.read(&mut buffer).expect("the host goes on");
+        assert!(count > 0, "the host hung up after {bytes} bytes");
+        bytes += count as u64;
+    }
+    told(&watch, stream.frames, 0)
+}

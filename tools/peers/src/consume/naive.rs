@@ -1,0 +1,62 @@
+//! A consumer as one writes it: a socket of `tokio-tungstenite`, each message parsed whole, posts with a hashtag kept in a map.
+
+use std::collections::{HashMap, VecDeque};
+
+use futures_util::StreamExt;
+use serde_json::Value;
+use tokio_tungstenite::connect_async;
+use tungstenite::Message;
+use zstd::bulk::Decompressor;
+
+use super::{Stream, Told, is_hit, runtime, told};
+use crate::machine::Stopwatch;
+
+pub fn run(stream: &Stream) -> Told {
+    let watch = Stopwatch::of_process();
+    let (hits, feeds) = runtime().block_on(read(stream));
+    assert_eq!(feeds.values().map(VecDeque::len).sum::<usize>() as u64, hits, "each once");
+    told(&watch, stream.frames, hits)
+}
+
+/// The posts of each hashtag.
+type Feeds = HashMap<String, VecDeque<String>>;
+
+async fn read(stream: &Stream) -> (u64, Feeds) {
+    let (mut socket, _) = connect_async(stream.url()).await.expect("the host listens");
+    let dictionary = stream.dictionary();
+    let mut decoder = dictionary.map(|it| Decompressor::with_dictionary(it.bytes()).expect("a dictionary"));
+    let (mut hits, mut feeds, mut left) = (0, Feeds::new(), stream.frames);
+    while left > 0 {
+        let event: Value = match socket.next().await.expect("the host goes on").expect("a sound stream") {
+            Message::Text(text) => serde_json::from_str(&text).expect("JSON"),
+            Message::Binary(bytes) => {
+                let decoder = decoder.as_mut().expect("it was asked for compressed");
+                let text = decoder.decompress(&bytes, 4 << 20).expect("a sound message");
+                serde_json::from_slice(&text).expect("JSON")
+            }
+            _ => continue,
+        };
+        left -= 1;
+        hits += u64::from(keep(&event, &mut feeds).is_some());
+    }
+    (hits, feeds)
+}
+
+/// Puts a post that carries a hashtag into the feed of that.
+fn keep(event: &Value, feeds: &mut Feeds) -> Option<()> {
+    let (commit, did) = match event.get("commit") {
+        Some(commit) => (commit, &event["did"]),
+        None => (event.get("payload")?, &event["payload"]["did"]),
+    };
+    if commit["collection"] != "app.bsky.feed.post" || commit["operation"] == "delete" {
+        return None;
+    }
+    let text = commit["record"]["text"].as_str()?;
+    if !is_hit(text) {
+        return None;
+    }
+    let tag: String = text.split("#atrarium_").nth(1)?.chars().take(8).collect();
+    let uri = format!("at://{}/app.bsky.feed.post/{}", did.as_str()?, commit["rkey"].as_str()?);
+    feeds.entry(tag).or_default().push_front(uri);
+    Some(())
+}
