@@ -12,6 +12,8 @@ use serde_json::Value;
 fuzz_target!(|data: &[u8]| {
     let value: Option<Value> = serde_json::from_slice(data).ok().filter(Value::is_object);
     let position = event::position(data);
+    // The shortcut reads what the parser reads.
+    assert_eq!(format!("{:?}", event::parse(data)), format!("{:?}", event::parse_any(data)));
     let frame = match event::parse(data) {
         Ok(frame) => frame,
         Err(_) => return,

@@ -18,6 +18,7 @@ mod language;
 mod nsid;
 mod orphan;
 mod record_key;
+pub(crate) mod scan;
 mod tid;
 mod uri;
 

@@ -333,7 +333,7 @@ impl Session {
                     Front::Whole { text, payload } => {
                         let payload = wire.start + payload.start..wire.start + payload.end;
                         wire.start = payload.end;
-                        if text && std::str::from_utf8(&wire.input[payload.clone()]).is_err() {
+                        if text && simdutf8::basic::from_utf8(&wire.input[payload.clone()]).is_err() {
                             return Ok(Some(Found::Other(Event::Refused(Reason::Garbage))));
                         }
                         self.last = Place::Here(payload);

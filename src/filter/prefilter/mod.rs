@@ -27,7 +27,6 @@
 //!    counted exactly; only damage behind the head of a commit that cannot matter passes unseen.
 
 mod layout;
-mod scan;
 mod walk;
 
 use std::sync::LazyLock;

@@ -1,7 +1,7 @@
 //! The head of a commit, key by key, in whatever order and with whatever whitespace.
 
 use super::Head;
-use super::scan::Scan;
+use crate::syntax::scan::Scan;
 
 /// The head of a commit; `None` where it is anything but plain.
 pub(super) fn read(frame: &[u8]) -> Option<Head<'_>> {
@@ -79,7 +79,7 @@ impl<'a> Walk<'a> {
         self.skip_whitespace();
         match self.0.rest.first()? {
             b'"' => self.text().map(drop),
-            _ => self.0.digits(),
+            _ => self.0.digits().map(drop),
         }
     }
 

@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 mod loose;
+mod plain;
 #[cfg(test)]
 mod tests;
 
@@ -164,6 +165,14 @@ impl Operation {
 /// later time, [`Reason::BadDid`], [`Reason::BadRecordKey`] and [`Reason::BadRev`] for broken syntax, and
 /// [`Reason::Malformed`] where a field is missing or of the wrong type.
 pub fn parse(frame: &[u8]) -> Result<Frame<'_>, Reason> {
+    plain::deleted_post(frame).map_or_else(|| parse_any(frame), Ok)
+}
+
+/// [`parse`] without the shortcut for what is frequent and simple: the reference.
+///
+/// # Errors
+/// The same.
+pub fn parse_any(frame: &[u8]) -> Result<Frame<'_>, Reason> {
     Envelope::read(frame)?.open()
 }
 

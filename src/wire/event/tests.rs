@@ -159,3 +159,34 @@ fn deep_nesting_does_not_overflow() {
     let deep_key = format!(r#"{{"x":{}{}}}"#, "{\"a\":".repeat(100_000), "}".repeat(100_000));
     assert_eq!(refusal(&deep_key), Reason::Garbage);
 }
+
+/// Deletes of posts in the layouts of today, and everything that differs from one of them in one byte, or is cut short.
+#[test]
+fn the_shortcut_for_deletes_reads_what_the_parser_reads() {
+    let v1 = r#"{"did":"did:plc:wq4aajammjtxdomz3e23667t","time_us":1783175888085434,"kind":"commit","commit":{"rev":"3mptbypluud2a","operation":"delete","collection":"app.bsky.feed.post","rkey":"3mptbyplj5d2a"}}"#;
+    let on_v2_host = v1.replace(r#","kind""#, r#","cursor":91107,"kind""#);
+    let v2 = r#"{"$type":"message","payload":{"$type":"network.bsky.jetstream.subscribeEvents#commit","collection":"app.bsky.feed.post","did":"did:web:example.com","operation":"delete","rev":"3mptbypluud2a","rkey":"self","seq":91107,"time":"2026-07-04T14:38:08.085434Z"}}"#;
+    let (mut refused, mut taken) = (0, 0);
+    for whole in [v1, &on_v2_host, v2] {
+        assert!(plain::deleted_post(whole.as_bytes()).is_some(), "{whole}");
+        let mut hold = |frame: &[u8]| {
+            let (shortcut, parser) = (parse(frame), parse_any(frame));
+            assert_eq!(format!("{shortcut:?}"), format!("{parser:?}"), "{}", String::from_utf8_lossy(frame));
+            refused += usize::from(shortcut.is_err());
+            taken += usize::from(plain::deleted_post(frame).is_some());
+        };
+        hold(format!("{whole} ").as_bytes());
+        hold(format!("{whole}x").as_bytes());
+        for at in 0..whole.len() {
+            hold(&whole.as_bytes()[..at]);
+            for byte in *b"\"\\}{:,0a1Z \x01\xc3" {
+                let mut frame = whole.as_bytes().to_vec();
+                frame[at] = byte;
+                hold(&frame);
+                frame.insert(at, whole.as_bytes()[at]);
+                hold(&frame);
+            }
+        }
+    }
+    assert!(refused > 5000 && taken > 1000, "{refused} {taken}");
+}

@@ -1,29 +1,29 @@
-//! Small steps over the bytes of a frame, eight at a time.
+//! Small steps over the bytes of JSON, many at a time, for what is read of every frame.
 //!
-//! What always holds: a step that gives `None` means "not as expected", never "not there". Text near the end of the frame
-//! is not read either: it needs eight bytes. Behind the head of a whole commit there are always more.
+//! What always holds: a step that gives `None` means "not as expected", never "not there".
 
 /// What is left of a frame.
 #[derive(Clone, Copy)]
-pub(super) struct Scan<'a> {
-    pub(super) rest: &'a [u8],
+pub(crate) struct Scan<'a> {
+    pub(crate) rest: &'a [u8],
 }
 
 impl<'a> Scan<'a> {
     /// Past exactly these bytes.
     #[inline(always)]
-    pub(super) fn literal(&mut self, bytes: &[u8]) -> Option<()> {
+    pub(crate) fn literal(&mut self, bytes: &[u8]) -> Option<()> {
         self.rest = self.rest.strip_prefix(bytes)?;
         Some(())
     }
 
     /// Text up to the quote that ends it, and past that; `None` where it holds an escape.
     #[inline(always)]
-    pub(super) fn text(&mut self) -> Option<&'a [u8]> {
+    pub(crate) fn text(&mut self) -> Option<&'a [u8]> {
         let start = self.rest;
         let mut at = start;
         loop {
-            let word = u64::from_le_bytes(*at.first_chunk()?);
+            let Some(word) = at.first_chunk() else { return self.text_at_end(start.len() - at.len()) };
+            let word = u64::from_le_bytes(*word);
             let stops = zero_bytes(word ^ splat(b'"')) | zero_bytes(word ^ splat(b'\\'));
             if stops != 0 {
                 let (text, rest) = start.split_at(start.len() - at.len() + first_byte(stops));
@@ -34,22 +34,52 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Past at least one digit, and all that follow it.
+    /// Text of which the first `looked_at` bytes hold neither a quote nor an escape, and behind which little is left.
+    fn text_at_end(&mut self, looked_at: usize) -> Option<&'a [u8]> {
+        let start = self.rest;
+        let length = looked_at + start[looked_at..].iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+        self.rest = start[length..].strip_prefix(b"\"")?;
+        Some(&start[..length])
+    }
+
+    /// Past at least one digit, and all that follow it: they come back.
     #[inline(always)]
-    pub(super) fn digits(&mut self) -> Option<()> {
+    pub(crate) fn digits(&mut self) -> Option<&'a [u8]> {
         let start = self.rest;
         loop {
             let word = u64::from_le_bytes(*self.rest.first_chunk()?);
-            // '0'..='9' is 0x30..=0x39: the high half is 3, and still is after 6 more. A carry runs into later bytes only.
-            let high_halves = |word: u64| (word & splat(0xf0)) ^ splat(0x30);
-            let others = high_halves(word) | high_halves(word.wrapping_add(splat(6)));
+            let others = others(word);
             if others != 0 {
                 self.rest = &self.rest[first_byte(others)..];
-                return (self.rest.len() < start.len()).then_some(());
+                let digits = &start[..start.len() - self.rest.len()];
+                return (!digits.is_empty()).then_some(digits);
             }
             self.rest = &self.rest[8..];
         }
     }
+}
+
+/// Whether text holds neither a quote nor an escape. (All bytes, without a branch: many at once.)
+#[inline(always)]
+pub(crate) fn is_plain<const N: usize>(text: &[u8; N]) -> bool {
+    text.iter().fold(0, |found, &byte| found | u8::from(byte == b'"') | u8::from(byte == b'\\')) == 0
+}
+
+/// Whether all are digits.
+#[inline(always)]
+pub(crate) fn is_digits<const N: usize>(text: &[u8; N]) -> bool {
+    text.iter().fold(0, |found, &byte| found | u8::from(byte.wrapping_sub(b'0') > 9)) == 0
+}
+
+/// Zero where all eight bytes are digits; else the lowest byte that is not zero is the first that is none.
+#[inline(always)]
+const fn others(word: u64) -> u64 {
+    // '0'..='9' is 0x30..=0x39: the high half is 3, and still is after 6 more. A carry runs into later bytes only.
+    high_halves(word) | high_halves(word.wrapping_add(splat(6)))
+}
+
+const fn high_halves(word: u64) -> u64 {
+    (word & splat(0xf0)) ^ splat(0x30)
 }
 
 /// Eight times the same byte.
