@@ -128,7 +128,7 @@ impl Pipeline {
                 }
             }
             if number % 100 == 0 {
-                self.lanes.pause(&frame(number));
+                self.lanes.pause(Some(&frame(number)));
                 self.clock.advance(Duration::from_millis(1100));
                 self.lanes.tick();
                 while !self.lanes.ready() {

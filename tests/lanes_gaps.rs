@@ -63,7 +63,7 @@ impl Bench {
         );
         let pressure = self.lanes.frame(frame.as_bytes(), &self.endpoint);
         if pressure != Pressure::Rewind {
-            self.lanes.pause(frame.as_bytes());
+            self.lanes.pause(Some(frame.as_bytes()));
         }
         pressure
     }

@@ -22,6 +22,6 @@ mod table;
 mod tags;
 
 pub use orphans::{Orphans, Queued};
-pub use prefilter::{Possible, prefilter};
+pub use prefilter::{Names, Possible, prefilter, prefilter_unnamed};
 pub use seen::Seen;
 pub use tags::Tags;

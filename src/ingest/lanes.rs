@@ -25,12 +25,14 @@ use super::reader::{Pressure, Sink};
 use super::sieve::{Route, Sieve, Verdict};
 use crate::clock::{Clock, Now};
 use crate::fact::{Cursor, Gap, GapReason, Host};
+use crate::filter::Names;
 use crate::limits::{CLOCK_AHEAD_MICROS, TOKEN_FRAMES, TOKEN_INTERVAL_MILLIS};
 use crate::ring::{Full, Producer};
 use crate::syntax::{Fingerprint, Orphan, Time};
 use crate::telemetry::{Reason, Telemetry};
 use crate::wire::endpoint::{Ask, Endpoint, Start};
 use crate::wire::event;
+use crate::wire::session::Run;
 
 /// What the reader hands to one worker.
 #[derive(Debug)]
@@ -101,22 +103,28 @@ struct Lane {
 }
 
 impl Lane {
+    /// The worker sees it, and is woken, with [`Lane::publish`]: once for all that came with one reading of the socket.
     fn push(&mut self, parcel: Parcel) {
         if !self.overflow.is_empty() {
             self.overflow.push_back(parcel);
-        } else if let Err(Full(parcel)) = self.ring.push(parcel) {
+        } else if let Err(Full(parcel)) = self.ring.stage(parcel) {
             self.overflow.push_back(parcel);
         }
+    }
+
+    fn publish(&mut self) {
+        self.ring.publish();
     }
 
     /// Moves what waits into the ring; true when nothing waits any more.
     fn flush(&mut self) -> bool {
         while let Some(parcel) = self.overflow.pop_front() {
-            if let Err(Full(parcel)) = self.ring.push(parcel) {
+            if let Err(Full(parcel)) = self.ring.stage(parcel) {
                 self.overflow.push_front(parcel);
                 return false;
             }
         }
+        self.publish();
         true
     }
 }
@@ -185,6 +193,7 @@ impl Lanes {
             last.clear();
         }
         self.last = last;
+        self.lanes.iter_mut().for_each(Lane::publish);
     }
 
     /// Puts a token into every ring for a frame, up to which all was handed out. Where it has no position the next one will do.
@@ -230,6 +239,15 @@ impl Lanes {
     /// Whether a time runs so far ahead of the wall clock that it is not believed (DESIGN §3, "witnessed").
     fn is_ahead(&self, time: Time) -> bool {
         time.micros_since(Time::from_micros(self.clock.wall_micros())) > CLOCK_AHEAD_MICROS
+    }
+
+    /// Counts frames that were taken. A token is due after some.
+    fn note(&mut self, frames: u64, last: &[u8]) {
+        self.frames_since_token += frames;
+        self.frames_since_tick += frames;
+        if self.frames_since_token >= TOKEN_FRAMES && self.make_token(last).is_some() {
+            self.last.clear();
+        }
     }
 
     /// Hands a frame to its worker.
@@ -299,17 +317,38 @@ impl Sink for Lanes {
             }
             Verdict::Pass(route) => self.pass(frame, route),
         }
-        self.frames_since_token += 1;
-        self.frames_since_tick += 1;
-        if self.frames_since_token >= TOKEN_FRAMES && self.make_token(frame).is_some() {
-            self.last.clear();
-        }
+        self.note(1, frame);
         if self.is_full() { Pressure::Full } else { Pressure::Go }
     }
 
-    fn pause(&mut self, last: &[u8]) {
-        self.last.clear();
-        self.last.extend_from_slice(last);
+    fn frames(&mut self, run: &mut Run<'_>, endpoint: &Endpoint) -> Pressure {
+        let mut names = Names::new(run.bytes());
+        loop {
+            // The first of a connection may be one that is not to be taken.
+            let most = if self.asked.is_some() { 0 } else { TOKEN_FRAMES.saturating_sub(self.frames_since_token).max(1) };
+            let skipped = self.sieve.skip(run, &mut names, most);
+            if let Some(last) = skipped.last {
+                self.note(skipped.frames, last);
+            }
+            let next = if most == 0 { run.next() } else { skipped.next };
+            let pressure = match next {
+                Some(frame) => self.frame(frame, endpoint),
+                None if self.is_full() => Pressure::Full,
+                None if most > 0 && skipped.frames == most => Pressure::Go,
+                None => return Pressure::Go,
+            };
+            if pressure != Pressure::Go {
+                return pressure;
+            }
+        }
+    }
+
+    fn pause(&mut self, last: Option<&[u8]>) {
+        if let Some(last) = last {
+            self.last.clear();
+            self.last.extend_from_slice(last);
+        }
+        self.lanes.iter_mut().for_each(Lane::publish);
     }
 
     fn tick(&mut self) {
@@ -346,6 +385,7 @@ impl Sink for Lanes {
         self.gap_told = true;
         let gap = Gap { witnessed, host: Host::new(&endpoint.host_name()), did: None, reason };
         self.hand_out(Parcel::Gap(gap));
+        self.lanes.iter_mut().for_each(Lane::publish);
     }
 
     fn connected(&mut self, endpoint: &Endpoint, ask: &Ask) {

@@ -49,15 +49,21 @@ use crate::syntax::Time;
 use crate::telemetry::Reason;
 use crate::wire::endpoint::{Ask, Endpoint};
 use crate::wire::http::Get;
-use crate::wire::session::{Event, Session, SessionError};
+use crate::wire::session::{Event, Run, Session, SessionError};
 use crate::wire::zstd::{Decoder, Dictionary};
 
 /// Who takes what the reader reads, and counts it: the reader counts nothing itself.
 pub trait Sink {
     /// Takes one text message, decompressed where it was compressed: copy what is to be kept.
     fn frame(&mut self, frame: &[u8], endpoint: &Endpoint) -> Pressure;
-    /// Nothing more comes for now: the last frame that was taken once more, while it is still there.
-    fn pause(&mut self, last: &[u8]);
+    /// Takes text messages that lie one behind the other, until it wants something else than [`Pressure::Go`]: it has taken
+    /// the last one then, but for [`Pressure::Rewind`]. What it leaves comes again.
+    fn frames(&mut self, run: &mut Run<'_>, endpoint: &Endpoint) -> Pressure {
+        let wanted = run.map(|frame| self.frame(frame, endpoint)).find(|&pressure| pressure != Pressure::Go);
+        wanted.unwrap_or(Pressure::Go)
+    }
+    /// After some frames: nothing more comes for now. The last one that was taken, where it is still there.
+    fn pause(&mut self, last: Option<&[u8]>);
     /// Called at least each half of the token interval, whether or not anything comes.
     fn tick(&mut self);
     /// After [`Pressure::Full`]: whether reading may go on. Called now and then without it, too.
@@ -410,10 +416,12 @@ impl<S: Sink, N: Network> Reader<S, N> {
         if taken.frames > before {
             connection.live(self.clock.monotonic());
         }
-        match taken.last {
-            Some(Last::Plain) => self.sink.pause(connection.last()),
-            Some(Last::Decoded) => self.sink.pause(self.decoder.as_ref().map_or(&[], Decoder::text)),
-            None => {}
+        if taken.frames > before {
+            self.sink.pause(match taken.last {
+                Some(Last::Plain) => Some(connection.last()),
+                Some(Last::Decoded) => self.decoder.as_ref().map(Decoder::text),
+                None => None,
+            });
         }
         if result? {
             return Ok(true);
@@ -434,6 +442,15 @@ impl<S: Sink, N: Network> Reader<S, N> {
         ask: &Ask,
         taken: &mut Taken,
     ) -> Result<bool, Why> {
+        if let Some(mut run) = connection.run() {
+            let pressure = self.sink.frames(&mut run, endpoint);
+            if run.messages() > 0 {
+                taken.frames += run.messages();
+                if taken.note(pressure, Last::Plain)? {
+                    return Ok(true);
+                }
+            }
+        }
         while let Some(event) = connection.next()? {
             let last;
             let pressure = match event {
@@ -478,20 +495,8 @@ impl<S: Sink, N: Network> Reader<S, N> {
                 }
                 Event::Closed { code, reason } => return Err(Why::Closed { code, reason }),
             };
-            match pressure {
-                Pressure::Go => taken.last = Some(last),
-                Pressure::Full => {
-                    taken.last = Some(last);
-                    return Ok(true);
-                }
-                Pressure::Reconnect => {
-                    taken.last = None;
-                    return Err(Why::Asked);
-                }
-                Pressure::Rewind => {
-                    taken.last = None;
-                    return Err(Why::Rewind);
-                }
+            if taken.note(pressure, last)? {
+                return Ok(true);
             }
         }
         Ok(false)
@@ -541,6 +546,19 @@ struct Taken {
     failures: u32,
     /// Where the last message lies, if the sink has taken it and was not told of a pause since.
     last: Option<Last>,
+}
+
+impl Taken {
+    /// After a message that lies there: whether the sink is full now.
+    fn note(&mut self, pressure: Pressure, last: Last) -> Result<bool, Why> {
+        self.last = None;
+        match pressure {
+            Pressure::Reconnect => return Err(Why::Asked),
+            Pressure::Rewind => return Err(Why::Rewind),
+            Pressure::Go | Pressure::Full => self.last = Some(last),
+        }
+        Ok(pressure == Pressure::Full)
+    }
 }
 
 #[derive(Clone, Copy)]

@@ -26,11 +26,12 @@ use memchr::memmem;
 use rustc_hash::FxHasher;
 
 use crate::fact::Collection;
-use crate::filter::{Orphans, Possible, Seen, prefilter};
+use crate::filter::{Names, Orphans, Possible, Seen, prefilter, prefilter_unnamed};
 use crate::limits::{CLOCK_AHEAD_MICROS, FRAME_BYTES_MAX};
 use crate::syntax::{Did, Fingerprint, Orphan, OrphanKind, RecordKey, Time};
 use crate::telemetry::{Reason, Telemetry};
 use crate::wire::event::{self, Commit, Event, Operation, Position};
+use crate::wire::session::Run;
 
 /// What is to be done with a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +75,17 @@ pub struct Route {
     /// A delete or an update of the same post that came before it, and was skipped then. Both become facts, in whatever
     /// order: its rev may be greater or smaller than the frame's.
     pub orphan: Option<Orphan>,
+}
+
+/// What [`Sieve::skip`] has taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Skipped<'a> {
+    /// So many frames that cannot matter.
+    pub frames: u64,
+    /// The last of them.
+    pub last: Option<&'a [u8]>,
+    /// One that may, and was not looked at.
+    pub next: Option<&'a [u8]>,
 }
 
 /// The state of the filtering thread.
@@ -148,6 +160,25 @@ impl Sieve {
             Verdict::Skip | Verdict::Info { .. } => {}
         }
         verdict
+    }
+
+    /// Takes frames of a run while they cannot matter, at most so many, and counts them. The first that may matter is given
+    /// back, to be looked at. `names` are those of the run's bytes.
+    pub fn skip<'a>(&mut self, run: &mut Run<'a>, names: &mut Names<'a>, most: u64) -> Skipped<'a> {
+        let (mut frames, mut bytes, mut last, mut next) = (0, 0, None, None);
+        while frames < most {
+            let Some(frame) = run.next() else { break };
+            if self.strict || names.is_before(run.taken()) || prefilter_unnamed(frame) != Possible::Nothing {
+                next = Some(frame);
+                break;
+            }
+            frames += 1;
+            bytes += frame.len() as u64;
+            last = Some(frame);
+        }
+        self.telemetry.frames.add_alone(frames);
+        self.telemetry.frame_bytes.add_alone(bytes);
+        Skipped { frames, last, next }
     }
 
     /// The [`Event::kind`] of the frame that was looked at last; `None` where it was refused.

@@ -209,7 +209,10 @@ impl Worker {
             }
             match self.parcels.pop_front() {
                 Some(parcel) => self.work(parcel),
-                None => return Turn::Worked,
+                None => {
+                    self.products.publish();
+                    return Turn::Worked;
+                }
             }
         }
     }
@@ -233,10 +236,11 @@ impl Worker {
         }
     }
 
-    /// Hands on what is made; whether all of it found room.
+    /// Hands on what is made; whether all of it found room. The committer sees it at the end of the turn, or when there is no
+    /// room.
     fn hand_on(&mut self) -> bool {
         while let Some(product) = self.outbox.pop_front() {
-            if let Err(Full(product)) = self.products.push(product) {
+            if let Err(Full(product)) = self.products.stage(product) {
                 self.outbox.push_front(product);
                 return false;
             }

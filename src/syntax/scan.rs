@@ -59,6 +59,12 @@ impl<'a> Scan<'a> {
     }
 }
 
+/// Whether bytes are these. (Without a branch, and without the call that `==` is for more than 32 of them.)
+#[inline(always)]
+pub(crate) fn is<const N: usize>(bytes: &[u8; N], wanted: &[u8; N]) -> bool {
+    bytes.iter().zip(wanted).fold(0, |found, (byte, wanted)| found | (byte ^ wanted)) == 0
+}
+
 /// Whether text holds neither a quote nor an escape. (All bytes, without a branch: many at once.)
 #[inline(always)]
 pub(crate) fn is_plain<const N: usize>(text: &[u8; N]) -> bool {
@@ -124,6 +130,11 @@ mod tests {
             let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
             prop_assert_eq!(scan.digits().is_some(), digits > 0);
             prop_assert_eq!(scan.rest, &padded[digits..]);
+            let (start, mut other): (&[u8; 37], _) = (padded.first_chunk().unwrap_or(&[b'1'; 37]), [b'1'; 37]);
+            prop_assert_eq!(is_plain(start), !start.contains(&b'"') && !start.contains(&b'\\'));
+            prop_assert_eq!(is_digits(start), start.iter().all(u8::is_ascii_digit));
+            other[padded.len() % 37] = 7;
+            prop_assert!(is(start, start) && is(start, &other) == (*start == other));
         }
     }
 }

@@ -69,6 +69,51 @@ impl Event<'_> {
     }
 }
 
+/// Text messages, one behind the other, where they lie. (`input[*start..]` is still there.)
+#[derive(Debug)]
+pub struct Run<'a> {
+    input: &'a [u8],
+    start: &'a mut usize,
+    begin: usize,
+    last: &'a mut Place,
+    count: u64,
+}
+
+impl<'a> Run<'a> {
+    /// All bytes from the first message of the run on, with the heads in between, and whatever follows.
+    pub fn bytes(&self) -> &'a [u8] {
+        &self.input[self.begin..]
+    }
+
+    /// So many of [`Run::bytes`] were taken.
+    #[inline]
+    pub fn taken(&self) -> usize {
+        *self.start - self.begin
+    }
+
+    /// So many messages were taken.
+    pub fn messages(&self) -> u64 {
+        self.count
+    }
+}
+
+impl<'a> Iterator for Run<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let Front::Whole { text: true, payload } = gate::front(&self.input[*self.start..]) else { return None };
+        let payload = *self.start + payload.start..*self.start + payload.end;
+        let text = &self.input[payload.clone()];
+        // What is no UTF-8 is told, and counted, by `Session::next`.
+        is_text(text).then_some(())?;
+        *self.start = payload.end;
+        *self.last = Place::Here(payload);
+        self.count += 1;
+        Some(text)
+    }
+}
+
 /// Why a session is over.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SessionError {
@@ -242,6 +287,19 @@ impl Session {
         }))
     }
 
+    /// The text messages in front of what was received, as far as they lie there whole and plain; `None` where there is none, or
+    /// tungstenite is at work. What is not taken of them comes with [`Session::next`].
+    #[inline]
+    pub fn run(&mut self) -> Option<Run<'_>> {
+        let Phase::Open { socket, gate, passed: false } = &mut self.phase else { return None };
+        if !self.shortcut || !gate.is_between() {
+            return None;
+        }
+        let Wire { input, start, end, .. } = socket.get_mut();
+        let begin = *start;
+        Some(Run { input: &input[..*end], start, begin, last: &mut self.last, count: 0 })
+    }
+
     /// The message that [`Session::next`] gave last, until [`Session::space`] is asked for.
     #[inline]
     pub fn last(&self) -> &[u8] {
@@ -333,7 +391,7 @@ impl Session {
                     Front::Whole { text, payload } => {
                         let payload = wire.start + payload.start..wire.start + payload.end;
                         wire.start = payload.end;
-                        if text && simdutf8::basic::from_utf8(&wire.input[payload.clone()]).is_err() {
+                        if text && !is_text(&wire.input[payload.clone()]) {
                             return Ok(Some(Found::Other(Event::Refused(Reason::Garbage))));
                         }
                         self.last = Place::Here(payload);
@@ -429,6 +487,12 @@ impl Session {
             Phase::Refused { wire, .. } | Phase::Over(wire) => wire,
         }
     }
+}
+
+/// UTF-8. Nineteen of twenty messages are ASCII, which is seen in half the time.
+#[inline]
+fn is_text(bytes: &[u8]) -> bool {
+    bytes.is_ascii() || simdutf8::basic::from_utf8(bytes).is_ok()
 }
 
 fn unfinished() -> SessionError {

@@ -345,9 +345,9 @@ impl Sink for Desk {
         }
     }
 
-    fn pause(&mut self, last: &[u8]) {
+    fn pause(&mut self, last: Option<&[u8]>) {
         let mut notes = self.notes();
-        let last = seq_of(last);
+        let Some(last) = last.map(seq_of) else { return };
         notes.wrong_pauses += usize::from(notes.seqs.last() != Some(&last));
     }
 

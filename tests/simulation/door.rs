@@ -140,7 +140,7 @@ impl Sink for Watched {
         pressure
     }
 
-    fn pause(&mut self, last: &[u8]) {
+    fn pause(&mut self, last: Option<&[u8]>) {
         self.lanes.pause(last);
     }
 

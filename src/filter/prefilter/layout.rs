@@ -8,7 +8,7 @@
 //! ```
 
 use super::Head;
-use crate::syntax::scan::{Scan, is_digits, is_plain};
+use crate::syntax::scan::{Scan, is, is_digits, is_plain};
 
 /// The head of a commit in one of these layouts. It never differs from what [`super::walk`] reads.
 #[inline(always)]
@@ -41,10 +41,10 @@ fn creates_v1(frame: &[u8]) -> Option<()> {
     let (kind, rest) = scan.rest.split_first_chunk::<34>()?;
     let (rev, rest) = rest.split_first_chunk::<13>()?;
     let (operation, _) = rest.split_first_chunk::<22>()?;
-    let is_it = head == b"{\"did\":\"did:plc:"
-        && time_key == b"\",\"time_us\":"
-        && kind == b",\"kind\":\"commit\",\"commit\":{\"rev\":\""
-        && operation == b"\",\"operation\":\"create\""
+    let is_it = is(head, b"{\"did\":\"did:plc:")
+        && is(time_key, b"\",\"time_us\":")
+        && is(kind, b",\"kind\":\"commit\",\"commit\":{\"rev\":\"")
+        && is(operation, b"\",\"operation\":\"create\"")
         && is_plain(did)
         && is_plain(rev)
         && is_digits(time);
@@ -63,11 +63,11 @@ fn creates_v2(frame: &[u8]) -> Option<()> {
     let (did_key, rest) = scan.rest.split_first_chunk::<16>()?;
     let (did, rest) = rest.split_first_chunk::<24>()?;
     let (operation, _) = rest.split_first_chunk::<22>()?;
-    let is_it = form == FORM
-        && cid_key == b",\"cid\":\""
-        && collection_key == b"\",\"collection\":\""
-        && did_key == b",\"did\":\"did:plc:"
-        && operation == b"\",\"operation\":\"create\""
+    let is_it = is(form, FORM)
+        && is(cid_key, b",\"cid\":\"")
+        && is(collection_key, b"\",\"collection\":\"")
+        && is(did_key, b",\"did\":\"did:plc:")
+        && is(operation, b"\",\"operation\":\"create\"")
         && is_plain(cid)
         && is_plain(did);
     is_it.then_some(())

@@ -13,7 +13,7 @@
 //!     anything that neither can read:                       Unclear    (5)
 //! ```
 //!
-//! 1. `atrarium` is within both `atrarium_` and `net.atrarium.`, and `memchr::memmem` finds one needle in less than half
+//! 1. Frames that lie in one buffer are searched together ([`Names`]). `atrarium` is within both `atrarium_` and `net.atrarium.`, and `memchr::memmem` finds one needle in less than half
 //!    the time in which `aho_corasick::packed` finds two (`benches/filter.rs`). No server of the stream escapes letters,
 //!    digits, `_` or `.` within a record.
 //! 2. [`layout`] compares whole pieces of text at once. That costs half of what the walk does, and nearly every frame has
@@ -50,13 +50,43 @@ static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("atrarium"
 
 /// Looks at one frame.
 pub fn prefilter(frame: &[u8]) -> Possible {
-    if NAME.find(frame).is_some() {
-        return Possible::Named;
-    }
+    if NAME.find(frame).is_some() { Possible::Named } else { prefilter_unnamed(frame) }
+}
+
+/// Looks at one frame in which `atrarium` does not stand ([`Names`]).
+#[inline]
+pub fn prefilter_unnamed(frame: &[u8]) -> Possible {
     match layout::read(frame).or_else(|| walk::read(frame)) {
         // The object is closed; whether all within it is well is not asked.
         Some(head) if frame.trim_ascii_end().ends_with(b"}") => head.judge(),
         _ => Possible::Unclear,
+    }
+}
+
+/// Where `atrarium` stands in a run of frames, looked for once in all of them.
+///
+/// It may lie in what is between two frames: then it is said to stand in the second one.
+#[derive(Debug)]
+pub struct Names<'a> {
+    bytes: &'a [u8],
+    next: usize,
+}
+
+impl<'a> Names<'a> {
+    /// In these bytes.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, next: NAME.find(bytes).unwrap_or(bytes.len()) }
+    }
+
+    /// Whether it begins before `end`, and not before the `end` that was asked for last.
+    #[inline]
+    pub fn is_before(&mut self, end: usize) -> bool {
+        let is_before = self.next < end;
+        if is_before {
+            let rest = self.bytes.get(end..).unwrap_or_default();
+            self.next = NAME.find(rest).map_or(self.bytes.len(), |at| end + at);
+        }
+        is_before
     }
 }
 

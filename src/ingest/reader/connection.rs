@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::Why;
 use super::plan::Timeouts;
-use crate::wire::session::{Event, Session, SessionError};
+use crate::wire::session::{Event, Run, Session, SessionError};
 
 /// A stream that stands. It tells of news once: then it is read until it would block.
 pub(super) struct Connection<T> {
@@ -47,6 +47,11 @@ impl<T: Read + Write> Connection<T> {
     /// Why it is over, where the network has nothing more. To be asked once [`Connection::next`] has nothing more either.
     pub(super) fn over(&mut self) -> Option<Why> {
         self.ended.then(|| self.session.end().into())
+    }
+
+    /// Plain messages that come before it.
+    pub(super) fn run(&mut self) -> Option<Run<'_>> {
+        self.session.run()
     }
 
     /// The message that [`Connection::next`] gave last, until [`Connection::read`].

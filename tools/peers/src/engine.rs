@@ -68,6 +68,19 @@ impl Engine {
         self.child.id()
     }
 
+    /// Waits until it has read so many frames, at least; how many they are.
+    pub fn reach(&self, frames: u64) -> u64 {
+        let began = Instant::now();
+        loop {
+            let reached = self.status()["frames"].as_u64().unwrap_or(0);
+            if reached >= frames {
+                return reached;
+            }
+            assert!(began.elapsed() < Duration::from_secs(300), "not at {frames} frames after five minutes");
+            machine::pause(Duration::from_millis(1));
+        }
+    }
+
     /// Waits until it has read so many frames, and all facts of them are durable and shown: until nothing changes any more.
     /// How long the reading took.
     pub fn wait_for(&self, frames: u64, began: Instant) -> Duration {

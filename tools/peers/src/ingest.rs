@@ -22,12 +22,21 @@ pub struct Plan {
     pub events: u64,
     /// Shares of frames that concern Atrarium.
     pub hit_rates: Vec<f64>,
+    /// Wires.
+    pub wires: Vec<Wire>,
     /// How often each consumer reads each stream; they take turns.
     pub rounds: usize,
     /// The binary of the engine.
     pub binary: PathBuf,
     /// The dictionary that the peers for v1 have built in, where it is at hand.
     pub public_dictionary: Option<PathBuf>,
+}
+
+impl Plan {
+    /// Frames that come before anything is counted.
+    fn warm(&self) -> u64 {
+        self.events / 4
+    }
 }
 
 /// Medians of what one consumer has said of one stream.
@@ -56,7 +65,7 @@ pub fn run(plan: &Plan) -> Vec<Row> {
     for &hit_rate in &plan.hit_rates {
         let options = Options { events: plan.events, communities: 1000, hit_rate, ..Options::default() };
         let reel = Arc::new(Reel::of_network(&options, false, true));
-        for wire in Wire::ALL {
+        for &wire in &plan.wires {
             let host = Host::new(Arc::clone(&reel), wire, plan);
             let mut all: BTreeMap<&str, Vec<Option<Told>>> = BTreeMap::new();
             for round in 0..plan.rounds {
@@ -65,21 +74,21 @@ pub fn run(plan: &Plan) -> Vec<Row> {
                     all.entry(who).or_default().push(host.read(who, plan));
                 }
             }
-            rows.extend(all.into_iter().map(|(who, told)| row(wire, hit_rate, who, plan.events, &told)));
+            rows.extend(all.into_iter().map(|(who, told)| row(wire, hit_rate, who, &told)));
         }
     }
     rows
 }
 
-fn row(wire: Wire, hit_rate: f64, who: &str, events: u64, told: &[Option<Told>]) -> Row {
+fn row(wire: Wire, hit_rate: f64, who: &str, told: &[Option<Told>]) -> Row {
     let all: Option<Vec<Told>> = told.iter().copied().collect();
     let of = |figure: fn(&Told) -> f64| all.as_ref().map(|all| median(all.iter().map(figure).collect()));
     Row {
         wire,
         hit_rate,
         who: who.to_owned(),
-        cpu_nanos: of(|told| told.cpu).map(|seconds| seconds * 1e9 / events as f64),
-        per_second: of(|told| told.wall).map(|seconds| events as f64 / seconds),
+        cpu_nanos: of(|told| told.cpu * 1e9 / told.frames as f64),
+        per_second: of(|told| told.frames as f64 / told.wall),
         hits: all.iter().flatten().map(|told| told.hits).max().unwrap_or(0),
     }
 }
@@ -129,6 +138,7 @@ impl Host {
             host: self.server.address(),
             wire: self.wire,
             frames,
+            warm: 0,
             bytes: 0,
             dictionary: self.dictionary.clone(),
         };
@@ -145,7 +155,7 @@ impl Host {
         let mut command = Command::new(std::env::current_exe().expect("this program"));
         command.args(["consume", name.get_name(), "--host", &self.server.address().to_string()]);
         command.args(["--wire", self.wire.as_str(), "--frames", &plan.events.to_string()]);
-        command.args(["--bytes", &self.bytes.to_string()]);
+        command.args(["--bytes", &self.bytes.to_string(), "--warm", &plan.warm().to_string()]);
         if let Some(path) = &self.dictionary {
             command.arg("--dictionary").arg(path);
         }
@@ -167,16 +177,14 @@ impl Host {
         if let Some(path) = self.dictionary.as_deref().filter(|_| self.wire == Wire::V1Zstd) {
             more.extend(["--zstd-dictionary", path.to_str().expect("UTF-8")]);
         }
-        let began = Instant::now();
         let engine = Engine::start(&plan.binary, &data.path().join("data"), &more);
+        let before = engine.reach(plan.warm());
+        let (began, cpu) = (Instant::now(), machine::cpu_of(engine.pid()));
         let wall = engine.wait_for(plan.events, began);
+        let cpu = machine::cpu_of(engine.pid()) - cpu;
         let status = engine.status();
-        Told {
-            frames: status["frames"].as_u64().unwrap_or(0),
-            hits: status["hits"].as_u64().unwrap_or(0),
-            wall: wall.as_secs_f64(),
-            cpu: machine::cpu_of(engine.pid()).as_secs_f64(),
-        }
+        let frames = status["frames"].as_u64().unwrap_or(0) - before;
+        Told { frames, hits: status["hits"].as_u64().unwrap_or(0), wall: wall.as_secs_f64(), cpu: cpu.as_secs_f64() }
     }
 }
 

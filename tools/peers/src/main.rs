@@ -44,6 +44,9 @@ enum What {
         /// Shares of frames that concern Atrarium
         #[arg(long, value_delimiter = ',', default_values_t = [0.001, 0.003, 0.01, 0.1])]
         hit_rates: Vec<f64>,
+        /// Wires
+        #[arg(long, value_delimiter = ',', default_values_t = consume::Wire::ALL)]
+        wires: Vec<consume::Wire>,
         /// This binary instead of the one that is built
         #[arg(long)]
         atrarium: Option<PathBuf>,
@@ -61,11 +64,12 @@ enum What {
 fn main() {
     match Cli::parse().command {
         What::Consume { consumer, stream } => consume::run(consumer, &stream),
-        What::Run { quick, events, rounds, hit_rates, atrarium } => {
+        What::Run { quick, events, rounds, hit_rates, wires, atrarium } => {
             let binary = atrarium.unwrap_or_else(engine::build);
             let plan = ingest::Plan {
                 events: events.unwrap_or(if quick { 100_000 } else { 1_000_000 }),
                 hit_rates,
+                wires,
                 rounds: rounds.unwrap_or(if quick { 1 } else { 5 }),
                 binary,
                 public_dictionary: ingest::public_dictionary(),

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use super::{PATIENCE, Stream, Told, told};
+use super::{Count, PATIENCE, Stream, Told};
 use crate::machine::Stopwatch;
 
 /// The engine's receive buffer has as many bytes.
@@ -12,7 +12,7 @@ const BUFFER: usize = atrarium::limits::RECEIVE_BUFFER_BYTES;
 pub fn run(stream: &Stream) -> Told {
     let mut socket = TcpStream::connect(stream.host).expect("the host listens");
     socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
-    let watch = Stopwatch::of_thread();
+    let mut count = Count::new(stream, Stopwatch::of_thread);
     write!(
         socket,
         "GET {} HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n\
@@ -23,9 +23,12 @@ pub fn run(stream: &Stream) -> Told {
     let mut buffer = vec![0; BUFFER];
     let mut bytes = 0;
     while bytes < stream.bytes {
-        let count = socket.read(&mut buffer).expect("the host goes on");
-        assert!(count > 0, "the host hung up after {bytes} bytes");
-        bytes += count as u64;
+        let read = socket.read(&mut buffer).expect("the host goes on");
+        assert!(read > 0, "the host hung up after {bytes} bytes");
+        bytes += read as u64;
+        // As many frames as so many bytes are, on average.
+        let frames = u128::from(stream.frames) * u128::from(bytes.min(stream.bytes)) / u128::from(stream.bytes);
+        count.add(u64::try_from(frames).unwrap_or(u64::MAX) - count.seen);
     }
-    told(&watch, stream.frames, 0)
+    count.told(0)
 }

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use super::session::messages;
-use super::{Stream, Told, told};
+use super::{Count, Stream, Told};
 use crate::machine::Stopwatch;
 
 pub fn run(stream: &Stream) -> Told {
@@ -12,11 +12,12 @@ pub fn run(stream: &Stream) -> Told {
     messages(stream, |message| all.push(message.to_vec()));
     let mut decoder = zstd::bulk::Decompressor::with_dictionary(dictionary.bytes()).expect("a dictionary");
     let mut room = Vec::with_capacity(1 << 20);
-    let watch = Stopwatch::of_thread();
+    let mut count = Count::new(stream, Stopwatch::of_thread);
     for message in &all {
         room.clear();
         decoder.decompress_to_buffer(message, &mut room).expect("a sound message");
         black_box(&room);
+        count.add(1);
     }
-    told(&watch, stream.frames, 0)
+    count.told(0)
 }

@@ -36,6 +36,9 @@ pub struct Stream {
     /// How many frames there are
     #[arg(long)]
     pub frames: u64,
+    /// So many of them come before anything is counted: what a process touches first is dear, on a virtual machine above all
+    #[arg(long, default_value_t = 0)]
+    pub warm: u64,
     /// How many bytes they are, with their heads
     #[arg(long)]
     pub bytes: u64,
@@ -86,6 +89,12 @@ impl Wire {
     }
 }
 
+impl std::fmt::Display for Wire {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 impl Stream {
     /// The request target that asks for all of it.
     pub fn target(&self) -> String {
@@ -114,11 +123,11 @@ impl Stream {
 /// What a consumer says at its end.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Told {
-    /// Messages that it was given.
+    /// Messages that it was given while it was measured.
     pub frames: u64,
     /// Posts of communities that it found; 0 where it does not look.
     pub hits: u64,
-    /// Seconds from the request to the last message.
+    /// Seconds in between.
     pub wall: f64,
     /// Seconds of processor time in between, of all its threads.
     pub cpu: f64,
@@ -154,9 +163,33 @@ pub fn run(consumer: Consumer, stream: &Stream) {
     println!("{}", serde_json::to_string(&told).expect("numbers"));
 }
 
-/// What was counted between two moments of this process.
-fn told(watch: &Stopwatch, frames: u64, hits: u64) -> Told {
-    Told { frames, hits, wall: watch.wall().as_secs_f64(), cpu: watch.cpu().as_secs_f64() }
+/// Counts messages, and begins to measure when enough have come.
+struct Count {
+    watch: Stopwatch,
+    make: fn() -> Stopwatch,
+    seen: u64,
+    warm: u64,
+}
+
+impl Count {
+    fn new(stream: &Stream, make: fn() -> Stopwatch) -> Self {
+        Self { watch: make(), make, seen: 0, warm: stream.warm }
+    }
+
+    fn add(&mut self, count: u64) {
+        let was_cold = self.seen < self.warm;
+        self.seen += count;
+        if was_cold && self.seen >= self.warm {
+            self.watch = (self.make)();
+            self.warm = self.seen;
+        }
+    }
+
+    /// What was counted since.
+    fn told(&self, hits: u64) -> Told {
+        let (wall, cpu) = (self.watch.wall().as_secs_f64(), self.watch.cpu().as_secs_f64());
+        Told { frames: self.seen - self.warm, hits, wall, cpu }
+    }
 }
 
 /// The end of a process whose libraries have none: they would connect again.

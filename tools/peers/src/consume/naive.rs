@@ -8,25 +8,24 @@ use tokio_tungstenite::connect_async;
 use tungstenite::Message;
 use zstd::bulk::Decompressor;
 
-use super::{Stream, Told, is_hit, runtime, told};
+use super::{Count, Stream, Told, is_hit, runtime};
 use crate::machine::Stopwatch;
 
 pub fn run(stream: &Stream) -> Told {
-    let watch = Stopwatch::of_process();
-    let (hits, feeds) = runtime().block_on(read(stream));
-    assert_eq!(feeds.values().map(VecDeque::len).sum::<usize>() as u64, hits, "each once");
-    told(&watch, stream.frames, hits)
+    let (count, feeds) = runtime().block_on(read(stream));
+    count.told(feeds.values().map(VecDeque::len).sum::<usize>() as u64)
 }
 
 /// The posts of each hashtag.
 type Feeds = HashMap<String, VecDeque<String>>;
 
-async fn read(stream: &Stream) -> (u64, Feeds) {
+async fn read(stream: &Stream) -> (Count, Feeds) {
+    let mut count = Count::new(stream, Stopwatch::of_process);
     let (mut socket, _) = connect_async(stream.url()).await.expect("the host listens");
     let dictionary = stream.dictionary();
     let mut decoder = dictionary.map(|it| Decompressor::with_dictionary(it.bytes()).expect("a dictionary"));
-    let (mut hits, mut feeds, mut left) = (0, Feeds::new(), stream.frames);
-    while left > 0 {
+    let mut feeds = Feeds::new();
+    while count.seen < stream.frames {
         let event: Value = match socket.next().await.expect("the host goes on").expect("a sound stream") {
             Message::Text(text) => serde_json::from_str(&text).expect("JSON"),
             Message::Binary(bytes) => {
@@ -36,10 +35,10 @@ async fn read(stream: &Stream) -> (u64, Feeds) {
             }
             _ => continue,
         };
-        left -= 1;
-        hits += u64::from(keep(&event, &mut feeds).is_some());
+        keep(&event, &mut feeds);
+        count.add(1);
     }
-    (hits, feeds)
+    (count, feeds)
 }
 
 /// Puts a post that carries a hashtag into the feed of that.

@@ -4,11 +4,11 @@ use jetstream_oxide::events::JetstreamEvent::Commit;
 use jetstream_oxide::events::commit::CommitEvent;
 use jetstream_oxide::{JetstreamCompression, JetstreamConfig, JetstreamConnector};
 
-use super::{Stream, Told, is_hit, leave, runtime, told};
+use super::{Count, Stream, Told, is_hit, leave, runtime};
 use crate::machine::Stopwatch;
 
 pub fn run(stream: &Stream) -> Told {
-    let watch = Stopwatch::of_process();
+    let mut count = Count::new(stream, Stopwatch::of_process);
     runtime().block_on(async {
         let zstd = stream.wire.is_zstd();
         let config = JetstreamConfig {
@@ -20,10 +20,11 @@ pub fn run(stream: &Stream) -> Told {
         let mut hits = 0;
         for left in (1..=stream.frames).rev() {
             let event = receiver.recv_async().await.unwrap_or_else(|_| panic!("it gave up, {left} before the end"));
+            count.add(1);
             let Commit(CommitEvent::Create { commit, .. } | CommitEvent::Update { commit, .. }) = event else { continue };
             hits += u64::from(text_of(&commit.record).is_some_and(is_hit));
         }
-        leave(&told(&watch, stream.frames, hits))
+        leave(&count.told(hits))
     })
 }
 

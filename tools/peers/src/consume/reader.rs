@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use atrarium::clock::{Clock, Now};
+use atrarium::fact::{Cursor, GapReason};
 use atrarium::ingest::lanes::{self, Hooks, Lanes};
-use atrarium::ingest::reader::{Config, Reader, WithoutCursor, Zstd};
+use atrarium::ingest::reader::{Config, Pressure, Reader, Sink, WithoutCursor, Zstd};
 use atrarium::ingest::sieve::Sieve;
 use atrarium::limits::FRAME_RING_SLOTS;
 use atrarium::ring::{self, Signal};
-use atrarium::telemetry::Telemetry;
-use atrarium::wire::endpoint::Endpoint;
+use atrarium::telemetry::{Reason, Telemetry};
+use atrarium::wire::endpoint::{Ask, Endpoint};
+use atrarium::wire::session::Run;
 use atrarium::wire::zstd::Dictionary;
 
-use super::{Stream, Told, pause};
+use super::{Count, Stream, Told, pause};
 use crate::machine::{self, Stopwatch};
 
 struct Deaf;
@@ -22,6 +24,56 @@ struct Deaf;
 impl Hooks for Deaf {
     fn connected(&mut self, _endpoint: &Endpoint) {}
     fn disconnected(&mut self, _endpoint: &Endpoint, _why: &str) {}
+}
+
+/// The lanes, and a count of what they take.
+struct Counted {
+    lanes: Lanes,
+    count: Count,
+    telemetry: Arc<Telemetry>,
+}
+
+impl Sink for Counted {
+    fn frame(&mut self, frame: &[u8], endpoint: &Endpoint) -> Pressure {
+        self.lanes.frame(frame, endpoint)
+    }
+
+    fn frames(&mut self, run: &mut Run<'_>, endpoint: &Endpoint) -> Pressure {
+        self.lanes.frames(run, endpoint)
+    }
+
+    fn pause(&mut self, last: Option<&[u8]>) {
+        self.count.add(self.telemetry.frames.get() - self.count.seen);
+        self.lanes.pause(last);
+    }
+
+    fn tick(&mut self) {
+        self.lanes.tick();
+    }
+
+    fn ready(&mut self) -> bool {
+        self.lanes.ready()
+    }
+
+    fn resume(&self) -> Option<Cursor> {
+        self.lanes.resume()
+    }
+
+    fn refused(&mut self, reason: Reason) {
+        self.lanes.refused(reason);
+    }
+
+    fn gap(&mut self, endpoint: &Endpoint, reason: GapReason) {
+        self.lanes.gap(endpoint, reason);
+    }
+
+    fn connected(&mut self, endpoint: &Endpoint, ask: &Ask) {
+        self.lanes.connected(endpoint, ask);
+    }
+
+    fn disconnected(&mut self, endpoint: &Endpoint, why: &str) {
+        self.lanes.disconnected(endpoint, why);
+    }
 }
 
 pub fn run(stream: &Stream) -> Told {
@@ -44,7 +96,8 @@ pub fn run(stream: &Stream) -> Told {
         let v1 = Dictionary::parse(dictionary.bytes()).expect("a dictionary");
         config.zstd = Zstd { v2: true, v1: Some(v1) };
     }
-    let reader = Reader::new(config, lanes, clock, fastrand::Rng::with_seed(1)).expect("a poll");
+    let sink = Counted { lanes, count: Count::new(stream, Stopwatch::of_thread), telemetry: Arc::clone(&telemetry) };
+    let reader = Reader::new(config, sink, clock, fastrand::Rng::with_seed(1)).expect("a poll");
     let stop = reader.stop_handle();
     let drain = machine::spawn(move || {
         while !out.is_closed() || !out.is_empty() {
@@ -53,11 +106,11 @@ pub fn run(stream: &Stream) -> Told {
         }
     });
     let frames = stream.frames;
-    let counted = Arc::clone(&telemetry);
+    let hits = Arc::clone(&telemetry);
+    // Measured by the thread that reads.
     let reading = machine::spawn(move || {
-        let watch = Stopwatch::of_thread();
-        drop(reader.run());
-        super::told(&watch, counted.frames.get(), counted.hits.get())
+        let sink = reader.run();
+        sink.count.told(hits.hits.get())
     });
     while telemetry.frames.get() < frames {
         pause();

@@ -12,7 +12,7 @@ use rocketman::options::JetstreamOptions;
 use rocketman::types::event::{Commit, Event};
 use serde_json::Value;
 
-use super::{Stream, Told, is_hit, leave, runtime, told};
+use super::{Count, Stream, Told, is_hit, leave, runtime};
 use crate::machine::Stopwatch;
 
 struct Posts(Arc<AtomicU64>);
@@ -31,7 +31,7 @@ impl LexiconIngestor for Posts {
 }
 
 pub fn run(stream: &Stream) -> Told {
-    let watch = Stopwatch::of_process();
+    let mut count = Count::new(stream, Stopwatch::of_process);
     runtime().block_on(async {
         let options = JetstreamOptions::builder()
             .ws_url(JetstreamEndpoints::Custom(format!("ws://{}/subscribe", stream.host)))
@@ -49,8 +49,9 @@ pub fn run(stream: &Stream) -> Told {
                 let message = messages.recv().await.expect("the host goes on");
                 // It says what it cannot read, and goes on.
                 let _unread = handler::handle_message(message, &ingestors, reconnect.clone(), Arc::clone(&position)).await;
+                count.add(1);
             }
-            leave(&told(&watch, frames, hits.load(Ordering::Relaxed)));
+            leave(&count.told(hits.load(Ordering::Relaxed)));
         });
         let ended = jetstream.connect(cursor).await;
         panic!("it ended before the stream did: {:?}", ended.map_err(|error| error.to_string()));
