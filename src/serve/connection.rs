@@ -92,12 +92,14 @@ pub(super) async fn drive<H: Handler>(stream: TcpStream, handler: Arc<H>, stop: 
 }
 
 /// hyper's settings. Its own timeout is off: [`Watched`] tells an idle connection from a slow head. A client that has
-/// shut its sending side after the request still wants the answer.
+/// shut its sending side after the request still wants the answer. Head and body go out as one piece: copying a page costs less
+/// than the kernel's work on two pieces (4 % of all that a skeleton costs, alternating runs).
 fn http() -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .header_read_timeout(None)
         .half_close(true)
+        .writev(false)
         .max_buf_size(limits::HTTP_HEAD_BYTES_MAX)
         .max_headers(limits::HTTP_HEADERS_MAX);
     builder

@@ -104,12 +104,9 @@ impl Engine {
         }
     }
 
-    /// The address of every feed, as the AppView would ask for it.
+    /// The address of every feed.
     pub fn feeds(&self) -> Vec<String> {
-        let described: Value =
-            serde_json::from_str(&get(self.http, "/xrpc/app.bsky.feed.describeFeedGenerator")).expect("JSON");
-        let feeds = described["feeds"].as_array().expect("feeds").iter();
-        feeds.filter_map(|feed| Some(feed["uri"].as_str()?.replace('%', "%25"))).collect()
+        feeds_at(self.http)
     }
 }
 
@@ -118,6 +115,14 @@ impl Drop for Engine {
         let _ended = self.child.kill();
         let _status = self.child.wait();
     }
+}
+
+/// The address of every feed that a server has, as the AppView would ask for it.
+pub fn feeds_at(server: SocketAddr) -> Vec<String> {
+    let described: Value =
+        serde_json::from_str(&get(server, "/xrpc/app.bsky.feed.describeFeedGenerator")).expect("JSON");
+    let feeds = described["feeds"].as_array().expect("feeds").iter();
+    feeds.filter_map(|feed| Some(feed["uri"].as_str()?.replace('%', "%25"))).collect()
 }
 
 /// The body of a GET that must succeed.

@@ -75,7 +75,7 @@ pub struct Results {
 }
 
 const ENGINE: &str = "atrarium";
-const OTHERS: [&str; 3] = ["raw", "axum-json", "axum-sqlite"];
+const OTHERS: [&str; 4] = ["raw", "axum-json", "axum-sqlite", "starter-kit"];
 const CONNECTIONS: usize = 32;
 const RATES: [u32; 3] = [1_000, 5_000, 20_000];
 /// Events in a second while reading goes on.

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `raw` | a loop over sockets on one thread; whatever is asked, the same bytes: the page of one feed |
 //! | `axum-json` | `axum`, posts in a map of queues behind a lock, pages made by `Json` |
-//! | `axum-sqlite` | `axum`, posts in SQLite, as the official starter kit keeps them, with an index that it has not |
+//! | `starter-kit` | `axum`, posts in SQLite, in the table and by the query of the official starter kit, which has no index by time |
+//! | `axum-sqlite` | the same with that index |
 //!
 //! The three know the posts that the engine knows: they are given a file of them.
 
@@ -30,6 +31,8 @@ pub enum Generator {
     /// See the table above.
     AxumJson,
     /// See the table above.
+    StarterKit,
+    /// See the table above.
     AxumSqlite,
 }
 
@@ -39,7 +42,8 @@ pub fn run(generator: Generator, file: &Path) {
     match generator {
         Generator::Raw => raw::run(&feeds),
         Generator::AxumJson => on_one_thread(json::router(feeds)),
-        Generator::AxumSqlite => on_one_thread(sqlite::router(feeds)),
+        Generator::StarterKit => on_one_thread(sqlite::router(feeds, false)),
+        Generator::AxumSqlite => on_one_thread(sqlite::router(feeds, true)),
     }
 }
 

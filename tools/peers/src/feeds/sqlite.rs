@@ -1,4 +1,5 @@
-//! `axum` and SQLite: the table and the query of the official starter kit, with a column and an index for several feeds.
+//! `axum` and SQLite: the table and the query of the official starter kit, with a column for several feeds, and with an index
+//! or, as the kit has it, without.
 
 use std::sync::{Arc, Mutex};
 
@@ -15,15 +16,16 @@ type Shared = Arc<Mutex<Connection>>;
 const TABLES: &str = "
     CREATE TABLE feed (id TEXT PRIMARY KEY);
     CREATE TABLE post (uri TEXT PRIMARY KEY, cid TEXT NOT NULL, indexedAt INTEGER NOT NULL, feed TEXT NOT NULL);
-    CREATE INDEX post_by_time ON post (feed, indexedAt DESC, cid DESC);
 ";
+
+const INDEX: &str = "CREATE INDEX post_by_time ON post (feed, indexedAt DESC, cid DESC)";
 
 const PAGE: &str = "
     SELECT uri, indexedAt FROM post WHERE feed = ?1 AND indexedAt < ?2 ORDER BY indexedAt DESC, cid DESC LIMIT ?3
 ";
 
 /// In memory: the kit's default.
-pub fn router(feeds: Feeds) -> Router {
+pub fn router(feeds: Feeds, with_index: bool) -> Router {
     let mut connection = Connection::open_in_memory().expect("a database");
     connection.execute_batch(TABLES).expect("tables");
     let transaction = connection.transaction().expect("a transaction");
@@ -38,6 +40,9 @@ pub fn router(feeds: Feeds) -> Router {
         }
     }
     transaction.commit().expect("a database");
+    if with_index {
+        connection.execute(INDEX, []).expect("an index");
+    }
     Router::new().route(PATH, get(skeleton)).with_state(Arc::new(Mutex::new(connection)))
 }
 
