@@ -143,7 +143,10 @@ fn a_frame_that_misses_allocates_nothing() {
             assert_eq!(rig.telemetry.hits.get(), 0, "these are misses");
             // A token after every 4,096 frames is what allocates: the position, for all workers to share.
             let tokens = taken / 4096 + 1;
-            assert!(allocations <= 2 * tokens, "{dialect:?}, compressed: {is_compressed}: {allocations} in {taken} frames");
+            assert!(
+                allocations <= 2 * tokens,
+                "{dialect:?}, compressed: {is_compressed}: {allocations} in {taken} frames"
+            );
         }
     }
 }

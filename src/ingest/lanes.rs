@@ -325,7 +325,8 @@ impl Sink for Lanes {
         let mut names = Names::new(run.bytes());
         loop {
             // The first of a connection may be one that is not to be taken.
-            let most = if self.asked.is_some() { 0 } else { TOKEN_FRAMES.saturating_sub(self.frames_since_token).max(1) };
+            let most =
+                if self.asked.is_some() { 0 } else { TOKEN_FRAMES.saturating_sub(self.frames_since_token).max(1) };
             let skipped = self.sieve.skip(run, &mut names, most);
             if let Some(last) = skipped.last {
                 self.note(skipped.frames, last);

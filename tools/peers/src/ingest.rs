@@ -124,8 +124,9 @@ impl Host {
         let dictionary = public.clone().unwrap_or_else(|| Dictionary::of_simnet(wire.dialect()));
         let path = home.path().join("dictionary");
         std::fs::write(&path, dictionary.bytes()).expect("written");
-        let server = Server::start("127.0.0.1:0", reel, ServerOptions { dictionary_v1: public, ..ServerOptions::default() })
-            .expect("a free port");
+        let server =
+            Server::start("127.0.0.1:0", reel, ServerOptions { dictionary_v1: public, ..ServerOptions::default() })
+                .expect("a free port");
         server.prepare(wire.dialect(), wire.is_zstd());
         let mut host = Self { server, wire, bytes: 0, dictionary: wire.is_zstd().then_some(path), home };
         host.bytes = host.count(plan.events);

@@ -1,8 +1,8 @@
 //! From an event to the feed: how long a post takes until a reader is given it, at several rates of the stream.
 //!
-//! The host sends every event at its stream time. One reader asks for the first page of the busiest feed again and again; a post
-//! that it has not seen before is as old as now is behind its event, if its author was shown before. What the host is late, and
-//! half of the time between two questions, is in it.
+//! The host sends every event at its stream time. One reader asks for the first page of the one feed again and again; a post
+//! that it has not seen before is as old as now is behind its event. What the host is late, and half of the time between two
+//! questions, is in it.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{Read, Write};
@@ -12,10 +12,10 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use simnet::server::{Pace, Server, ServerOptions};
-use simnet::{Options, Reel};
+use simnet::{Event, Kind, Options, Reel};
 
 use crate::engine::Engine;
-use crate::machine;
+use crate::{frames, machine};
 
 /// What is to be measured.
 #[derive(Clone, Debug)]
@@ -56,17 +56,14 @@ pub fn run(plan: &Plan) -> Vec<Row> {
 fn measure(plan: &Plan, rate: u32) -> Row {
     eprintln!("{rate} events a second, each at its time");
     let events = u64::from(rate) * plan.time.as_secs();
-    // As many posts at every rate: some hundred a second, in few communities.
-    let hit_rate = (2000.0 / f64::from(rate)).min(0.5);
-    let mut options =
-        Options { events, communities: 4, hit_rate, density: rate, clean: true, ..Options::default() };
+    let options = Options { events, hit_rate: 0.0, density: rate, ..Options::default() };
     // Making the stream takes a while: it begins once it is made.
-    let made = std::time::Instant::now();
-    drop(Reel::of_network(&options, false, true));
-    let ahead = made.elapsed() * 3 + BEFORE;
-    options.epoch = simnet::parse_time("now").expect("now").plus_micros(micros(ahead));
-    let reel = Reel::of_network(&options, false, true);
-    let times = times_of(&options);
+    let began = std::time::Instant::now();
+    drop(make(&options, rate));
+    let ahead = began.elapsed() * 3 + BEFORE;
+    let epoch = simnet::parse_time("now").expect("now").plus_micros(micros(ahead));
+    let options = Options { epoch, ..options };
+    let (reel, times) = make(&options, rate);
     let host = Server::start("127.0.0.1:0", reel, ServerOptions { pace: Pace::Live, ..ServerOptions::default() });
     let host = host.expect("a free port");
     host.prepare(simnet::Dialect::V1, false);
@@ -83,8 +80,6 @@ fn measure(plan: &Plan, rate: u32) -> Row {
     }
     let mut waits: Vec<f64> = Vec::new();
     let mut seen: HashSet<String> = HashSet::new();
-    // Who is shown, and since when: the posts of others are held back until they are members.
-    let mut shown: HashMap<String, i64> = HashMap::new();
     let mut reader = Page::new(&engine);
     let mut is_first = true;
     while now() < end {
@@ -93,9 +88,7 @@ fn measure(plan: &Plan, rate: u32) -> Row {
         for uri in page.split("\"post\":\"").skip(1).filter_map(|rest| rest.split('"').next()) {
             if !seen.contains(uri) {
                 seen.insert(uri.to_owned());
-                let author = uri.split('/').nth(2).unwrap_or_default();
-                let since = *shown.entry(author.to_owned()).or_insert(wall);
-                if let Some(time) = times.get(uri).filter(|&&time| !is_first && since < time) {
+                if let Some(time) = times.get(uri).filter(|_| !is_first) {
                     waits.push((wall - time) as f64 / 1e3);
                 }
             }
@@ -104,7 +97,8 @@ fn measure(plan: &Plan, rate: u32) -> Row {
         machine::pause(Duration::from_micros(200));
     }
     waits.sort_by(f64::total_cmp);
-    let at = |share: f64| waits.get((waits.len().saturating_sub(1) as f64 * share) as usize).copied().unwrap_or(f64::NAN);
+    let at =
+        |share: f64| waits.get((waits.len().saturating_sub(1) as f64 * share) as usize).copied().unwrap_or(f64::NAN);
     Row { per_second: rate, posts: waits.len(), p50: at(0.5), p99: at(0.99), max: at(1.0), sync: mean_sync(&engine) }
 }
 
@@ -117,24 +111,33 @@ fn wall_micros() -> i64 {
     micros(since)
 }
 
-/// When each post was created, by its address.
-fn times_of(options: &Options) -> HashMap<String, i64> {
-    let uri = |event: &simnet::Event| match &event.kind {
-        simnet::Kind::Commit { operation: simnet::Operation::Create, collection, rkey, .. }
-            if collection == "app.bsky.feed.post" =>
-        {
-            Some((format!("at://{}/{collection}/{}", event.did, rkey_of(rkey)), event.time.micros()))
-        }
-        _ => None,
-    };
-    simnet::Network::new(options).filter_map(|event| uri(&event)).collect()
-}
+/// Posts in a second of the stream.
+const POSTS: u32 = 200;
 
-fn rkey_of(key: &simnet::Key) -> String {
-    match key {
-        simnet::Key::Moving(tid) => tid.to_string(),
-        simnet::Key::Fixed(text) => text.to_string(),
-    }
+/// Events of the network that concern nobody here, of which some are replaced: the first by a community, the next by its
+/// members, then one in so many by a post. When each post was written, by its address.
+fn make(options: &Options, rate: u32) -> (Reel, HashMap<String, i64>) {
+    const MEMBERS: u32 = 10;
+    let mut times = HashMap::new();
+    let each = u64::from((rate / POSTS).max(1));
+    let replaced = |(number, mut event): (u64, Event)| {
+        let nth = u32::try_from(number).unwrap_or(u32::MAX);
+        let line = match number {
+            0 => frames::config(1, event.time),
+            1.. if nth <= MEMBERS => frames::membership(1, nth - 1, event.time),
+            _ if number % each == 0 => {
+                let author = (number / each % u64::from(MEMBERS)) as u32;
+                let (line, uri) = frames::post(1, author, event.time, number as i64);
+                times.insert(uri, event.time.micros());
+                line
+            }
+            _ => return event,
+        };
+        event.kind = Kind::Verbatim(line.into());
+        event
+    };
+    let events: Vec<Event> = (0..).zip(simnet::Network::new(options)).map(replaced).collect();
+    (Reel::of_events(events, false, true), times)
 }
 
 fn mean_sync(engine: &Engine) -> f64 {
@@ -146,7 +149,7 @@ fn mean_sync(engine: &Engine) -> f64 {
     of("atrarium_log_sync_seconds_sum") / of("atrarium_log_sync_seconds_count") * 1e3
 }
 
-/// The first page of the busiest feed, over one connection.
+/// The first page of the one feed, over one connection.
 struct Page {
     stream: TcpStream,
     request: String,
@@ -155,10 +158,7 @@ struct Page {
 
 impl Page {
     fn new(engine: &Engine) -> Self {
-        let length = |uri: &String| {
-            crate::engine::get(engine.http, &format!("/xrpc/app.bsky.feed.getFeedSkeleton?feed={uri}&limit=100")).len()
-        };
-        let feed = engine.feeds().into_iter().max_by_key(length).expect("a community after a second");
+        let feed = engine.feeds().pop().expect("a community after a second");
         let stream = TcpStream::connect(engine.http).expect("it listens");
         stream.set_nodelay(true).expect("a socket");
         let request =

@@ -52,7 +52,8 @@ struct Guest {
 
 /// Asks for `feeds` in random order for some time.
 pub fn run(server: SocketAddr, feeds: &[String], pace: Pace, time: Duration) -> Outcome {
-    let mut load = Load::new(server, feeds, if let Pace::Closed { connections } = pace { connections } else { CONNECTIONS });
+    let mut load =
+        Load::new(server, feeds, if let Pace::Closed { connections } = pace { connections } else { CONNECTIONS });
     let began = Instant::now();
     match pace {
         Pace::Closed { .. } => load.closed(began + time),

@@ -11,6 +11,7 @@
 mod consume;
 mod engine;
 mod feeds;
+mod frames;
 mod http;
 mod ingest;
 mod live;
@@ -126,7 +127,8 @@ fn main() {
         What::Consume { consumer, stream } => consume::run(consumer, &stream),
         What::Load { server, seconds } => {
             let feeds = engine::feeds_at(server);
-            let outcome = load::run(server, &feeds, load::Pace::Closed { connections: 32 }, Duration::from_secs(seconds));
+            let outcome =
+                load::run(server, &feeds, load::Pace::Closed { connections: 32 }, Duration::from_secs(seconds));
             println!("{:.0} skeletons/s", outcome.times.len() as f64 / outcome.wall.as_secs_f64());
         }
         What::Serve { generator, feeds } => feeds::run(generator, &feeds),
@@ -139,46 +141,59 @@ fn run(options: &RunOptions) {
     let quick = options.quick;
     let rounds = options.rounds.unwrap_or(if quick { 1 } else { 5 });
     let wants = |part| options.parts.contains(&part);
-    let mut results = report::Results { run: report::Run::new(rounds), ..report::Results::default() };
+    let mut results = report::read(&options.out);
     // Whatever was measured is written, should the next part fail.
     let write = |results: &report::Results| report::write(results, &options.out);
     if wants(Part::Ingest) {
-        results.ingest = Some(ingest::run(&ingest::Plan {
-            events: options.events.unwrap_or(if quick { 200_000 } else { 2_000_000 }),
-            hit_rates: options.hit_rates.clone(),
-            wires: options.wires.clone(),
+        results.ingest = measured(
             rounds,
-            binary: binary.clone(),
-            public_dictionary: ingest::public_dictionary(),
-        }));
+            ingest::run(&ingest::Plan {
+                events: options.events.unwrap_or(if quick { 200_000 } else { 2_000_000 }),
+                hit_rates: options.hit_rates.clone(),
+                wires: options.wires.clone(),
+                rounds,
+                binary: binary.clone(),
+                public_dictionary: ingest::public_dictionary(),
+            }),
+        );
         write(&results);
     }
     if wants(Part::Http) {
-        results.http = Some(http::run(&http::Plan {
-            events: if quick { 60_000 } else { 1_000_000 },
-            communities: if quick { 60 } else { 1000 },
+        results.http = measured(
             rounds,
-            time: Duration::from_secs(if quick { 1 } else { 5 }),
-            binary: binary.clone(),
-        }));
+            http::run(&http::Plan {
+                events: if quick { 60_000 } else { 1_000_000 },
+                communities: if quick { 60 } else { 1000 },
+                rounds,
+                time: Duration::from_secs(if quick { 1 } else { 5 }),
+                binary: binary.clone(),
+            }),
+        );
         write(&results);
     }
     if wants(Part::Live) {
-        results.live = Some(live::run(&live::Plan {
-            rates: if quick { vec![1_000, 5_000] } else { vec![1_000, 5_000, 50_000, 200_000] },
-            time: Duration::from_secs(if quick { 4 } else { 20 }),
-            binary: binary.clone(),
-        }));
+        results.live = measured(
+            rounds,
+            live::run(&live::Plan {
+                rates: if quick { vec![1_000, 5_000] } else { vec![1_000, 5_000, 50_000, 200_000] },
+                time: Duration::from_secs(if quick { 4 } else { 20 }),
+                binary: binary.clone(),
+            }),
+        );
         write(&results);
     }
     if wants(Part::Memory) {
-        let shapes = if quick { vec![(100, 200_000)] } else { vec![(1000, 12_000_000), (10_000, 12_000_000)] };
-        results.memory = Some(memory::run(&memory::Plan { shapes, binary }));
+        let shapes = if quick { vec![(100, 1000)] } else { vec![(1000, 10_000), (10_000, 1000)] };
+        results.memory = measured(rounds, memory::run(&memory::Plan { shapes, binary }));
         write(&results);
     }
     if wants(Part::Micro) {
-        results.micro = Some(micro::run());
+        results.micro = measured(rounds, micro::run());
         write(&results);
     }
     println!("{}", std::fs::read_to_string(options.out.join("README.md")).expect("just written"));
+}
+
+fn measured<T>(rounds: usize, figures: T) -> Option<report::Measured<T>> {
+    Some(report::Measured { run: report::Run::new(rounds), figures })
 }

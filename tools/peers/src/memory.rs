@@ -1,20 +1,23 @@
-//! Memory and starting: an engine that has read a week of posts, and what it takes to be there again.
+//! Memory and starting: an engine that holds a week of posts, and what it takes to be there again.
+//!
+//! The posts are written as frames into `atrarium replay -`, as an operator would who brings them from elsewhere. Then the
+//! server starts on what that has left: that start is what is timed.
 
-use std::path::PathBuf;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use simnet::server::{Server, ServerOptions};
-use simnet::{Options, Reel};
 
-use crate::engine::{Engine, get};
-use crate::machine;
+use crate::engine::Engine;
+use crate::{frames, machine};
 
 /// What is to be held.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Communities, and events of the network, nearly all of which concern Atrarium.
-    pub shapes: Vec<(usize, u64)>,
+    /// Communities, and posts in each.
+    pub shapes: Vec<(u32, u32)>,
     /// The binary of the engine.
     pub binary: PathBuf,
 }
@@ -26,72 +29,83 @@ pub struct Row {
     pub communities: u64,
     /// Posts in all feeds.
     pub posts: u64,
-    /// Facts of the log.
-    pub facts: u64,
     /// Bytes that are resident, of the whole process.
     pub resident: u64,
     /// The same of an engine that holds nothing.
     pub empty: u64,
     /// Bytes on the disk.
     pub disk: u64,
-    /// Seconds until all was read, durable and shown.
-    pub ingest: f64,
-    /// Seconds from the start of the process until it listens, from the log alone or with a snapshot, as it happened to be.
+    /// Seconds of the replay: parsing, log and fold, on one thread.
+    pub replay: f64,
+    /// Seconds from the start of the process until it listens and shows everything.
     pub start: f64,
-    /// Bytes that are resident after that.
-    pub resident_again: u64,
 }
+
+/// Authors of each community. Each is a member of it, and writes in turn.
+const AUTHORS: u32 = 100;
 
 /// Holds every shape.
 pub fn run(plan: &Plan) -> Vec<Row> {
     let empty = {
         let home = tempfile::tempdir().expect("a directory");
-        let engine = Engine::start(&plan.binary, home.path(), &["--upstream", "ws://127.0.0.1:9/subscribe"]);
+        let engine = Engine::start(&plan.binary, home.path(), &NOWHERE);
         machine::resident_of(engine.pid())
     };
-    plan.shapes.iter().map(|&(communities, events)| measure(plan, communities, events, empty)).collect()
+    plan.shapes.iter().map(|&(communities, posts)| measure(plan, communities, posts, empty)).collect()
 }
 
-fn measure(plan: &Plan, communities: usize, events: u64, empty: u64) -> Row {
-    eprintln!("{communities} communities, {events} events");
-    let options = Options { events, communities, hit_rate: 1.0, clean: true, ..Options::default() };
-    let host = Server::start("127.0.0.1:0", Reel::of_network(&options, false, true), ServerOptions::default());
-    let host = host.expect("a free port");
-    host.prepare(simnet::Dialect::V1, false);
+/// Nobody listens there.
+const NOWHERE: [&str; 4] = ["--upstream", "ws://127.0.0.1:9/subscribe", "--rate-limit", "off"];
+
+fn measure(plan: &Plan, communities: u32, posts: u32, empty: u64) -> Row {
+    eprintln!("{communities} communities with {posts} posts each");
     let home = tempfile::tempdir().expect("a directory");
-    let upstream = format!("ws://{}/subscribe", host.address());
-    let more = ["--upstream", &upstream, "--rate-limit", "off"];
     let began = Instant::now();
-    let engine = Engine::start(&plan.binary, home.path(), &more);
-    let ingest = engine.wait_for(events, began).as_secs_f64();
-    let resident = machine::resident_of(engine.pid());
+    let mut replay = Command::new(&plan.binary);
+    replay.args(["replay", "-", "--json", "--data-dir"]).arg(home.path());
+    let mut replay =
+        replay.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    write_frames(communities, posts, replay.stdin.take().expect("piped")).expect("it reads");
+    assert!(replay.wait().expect("it ends").success(), "the replay has failed");
+    let replay = began.elapsed().as_secs_f64();
+    let engine = Engine::start(&plan.binary, home.path(), &NOWHERE);
+    // What was freed on the way is given back in time.
+    machine::pause(Duration::from_secs(3));
     let status = engine.status();
     let number = |name: &str| status[name].as_u64().unwrap_or(0);
-    let facts = get(engine.admin, "/metrics")
-        .lines()
-        .filter(|line| line.starts_with("atrarium_facts_total{"))
-        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-        .sum::<f64>();
-    drop(engine);
-    drop(host);
-    let again = Engine::start(&plan.binary, home.path(), &more);
-    assert_eq!(again.status()["posts"].as_u64(), status["posts"].as_u64(), "as many as before");
-    // What was freed while it was read is given back in time.
-    machine::pause(Duration::from_secs(2));
+    assert_eq!(number("posts"), u64::from(communities) * u64::from(posts), "all are there");
     Row {
         communities: number("communities"),
         posts: number("posts"),
-        facts: facts as u64,
-        resident,
+        resident: machine::resident_of(engine.pid()),
         empty,
         disk: bytes_in(&home.path().join("log")),
-        ingest,
-        start: again.start.as_secs_f64(),
-        resident_again: machine::resident_of(again.pid()),
+        replay,
+        start: engine.start.as_secs_f64(),
     }
 }
 
-fn bytes_in(dir: &std::path::Path) -> u64 {
+fn bytes_in(dir: &Path) -> u64 {
     let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
     files.filter_map(|file| Some(file.metadata().ok()?.len())).sum()
+}
+
+/// Communities, their authors, and posts of six days, in order.
+fn write_frames(communities: u32, posts: u32, out: impl Write) -> std::io::Result<()> {
+    let mut out = BufWriter::with_capacity(1 << 20, out);
+    let start = simnet::parse_time("2026-11-01T00:00:00Z").expect("a time");
+    for community in 0..communities {
+        writeln!(out, "{}", frames::config(community, start))?;
+        for author in 0..AUTHORS {
+            writeln!(out, "{}", frames::membership(community, author, start))?;
+        }
+    }
+    let total = i64::from(communities) * i64::from(posts);
+    let gap = 6 * 24 * 3_600_000_000 / total;
+    for number in 0..total {
+        let time = start.plus_micros(1_000_000 + number * gap);
+        let (community, nth) = ((number % i64::from(communities)) as u32, (number / i64::from(communities)) as u32);
+        writeln!(out, "{}", frames::post(community, nth % AUTHORS, time, number).0)?;
+    }
+    out.flush()
 }

@@ -19,6 +19,10 @@ fn bench(name: &str) -> String {
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let text = String::from_utf8_lossy(&done.stdout);
     // Criterion's own lines are for who looks at one bench; the tables behind them have the ratios.
-    let is_ours = |line: &&str| !["time:", "change:", "Found", "high ", "low ", "Benchmarking", "Performance", "No change", "Change within"].iter().any(|word| line.contains(word));
+    let is_ours = |line: &&str| {
+        !["time:", "change:", "Found", "high ", "low ", "Benchmarking", "Performance", "No change", "Change within"]
+            .iter()
+            .any(|word| line.contains(word))
+    };
     text.lines().filter(is_ours).collect::<Vec<_>>().join("\n")
 }

@@ -10,21 +10,28 @@ use crate::consume::Wire;
 use crate::engine::root;
 use crate::{http, ingest, live, memory};
 
-/// All that was measured. What was left out is `None`.
+/// All that was measured. What never was is `None`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Results {
+    /// What a frame costs.
+    pub ingest: Option<Measured<Vec<ingest::Row>>>,
+    /// What a skeleton costs, and how long it is waited for.
+    pub http: Option<Measured<http::Results>>,
+    /// From an event to the feed.
+    pub live: Option<Measured<Vec<live::Row>>>,
+    /// Memory and starting.
+    pub memory: Option<Measured<Vec<memory::Row>>>,
+    /// What the benches of the parts printed at their ends, by their names.
+    pub micro: Option<Measured<Vec<(String, String)>>>,
+}
+
+/// One part, and under which conditions it was measured.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Measured<T> {
     /// When, in which commit, and on what.
     pub run: Run,
-    /// What a frame costs.
-    pub ingest: Option<Vec<ingest::Row>>,
-    /// What a skeleton costs, and how long it is waited for.
-    pub http: Option<http::Results>,
-    /// From an event to the feed.
-    pub live: Option<Vec<live::Row>>,
-    /// Memory and starting.
-    pub memory: Option<Vec<memory::Row>>,
-    /// What the benches of the parts printed at their ends, by their names.
-    pub micro: Option<Vec<(String, String)>>,
+    /// The figures.
+    pub figures: T,
 }
 
 /// Under which conditions.
@@ -32,7 +39,7 @@ pub struct Results {
 pub struct Run {
     /// UTC, to the minute.
     pub date: String,
-    /// The commit, with `+` where the tree was changed.
+    /// The commit, with `+` where files of the tree were changed.
     pub commit: String,
     /// The processor.
     pub machine: String,
@@ -73,16 +80,8 @@ fn output(program: &str, arguments: &[&str]) -> String {
 
 /// Of the lock file.
 fn versions() -> Vec<(String, String)> {
-    const PEERS: [&str; 8] = [
-        "tokio-tungstenite",
-        "serde_json",
-        "rocketman",
-        "jetstream-oxide",
-        "axum",
-        "rusqlite",
-        "tungstenite",
-        "zstd",
-    ];
+    const PEERS: [&str; 8] =
+        ["tokio-tungstenite", "serde_json", "rocketman", "jetstream-oxide", "axum", "rusqlite", "tungstenite", "zstd"];
     let lock = include_str!("../Cargo.lock");
     let package = |block: &str| {
         let field = |name: &str| {
@@ -92,6 +91,12 @@ fn versions() -> Vec<(String, String)> {
         Some((field("name")?, field("version")?))
     };
     lock.split("[[package]]").filter_map(package).filter(|(name, _)| PEERS.contains(&name.as_str())).collect()
+}
+
+/// What was measured before, into the same directory.
+pub fn read(dir: &Path) -> Results {
+    let text = std::fs::read(dir.join("results.json")).unwrap_or_default();
+    serde_json::from_slice(&text).unwrap_or_default()
 }
 
 /// Writes everything into a directory.
@@ -108,40 +113,46 @@ pub fn write(results: &Results, dir: &Path) {
 // --- the page
 
 fn page(results: &Results) -> String {
-    let mut out = String::new();
-    let run = &results.run;
-    let versions: Vec<String> = run.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
-    let _text = write!(
-        out,
-        "# Results\n\nWritten by `cargo run --release --manifest-path tools/peers/Cargo.toml -- {}`; what is here is overwritten by the \
-         next run.\n\n{} · commit {} · {} · {} · {} rounds, medians · seed {} · {}\n\n",
-        run.command,
-        run.date,
-        run.commit,
-        run.machine,
-        run.rustc,
-        run.rounds,
-        run.seed,
-        versions.join(", "),
-    );
+    let mut out = "# Results\n\nWritten by `cargo run --release --manifest-path tools/peers/Cargo.toml -- run`. Each part says when and \
+                   where it was measured; the next run overwrites the parts that it measures. Data: `results.json`.\n\n"
+        .to_owned();
     targets(results, &mut out);
-    if let Some(rows) = &results.ingest {
-        ingest_tables(rows, &mut out);
+    if let Some(Measured { run, figures }) = &results.ingest {
+        ingest_tables(run, figures, &mut out);
     }
-    if let Some(results) = &results.http {
-        http_tables(results, &mut out);
+    if let Some(Measured { run, figures }) = &results.http {
+        http_tables(run, figures, &mut out);
     }
-    if let Some(rows) = &results.live {
-        live_table(rows, &mut out);
+    if let Some(Measured { run, figures }) = &results.live {
+        live_table(run, figures, &mut out);
     }
-    if let Some(rows) = &results.memory {
-        memory_table(rows, &mut out);
+    if let Some(Measured { run, figures }) = &results.memory {
+        memory_table(run, figures, &mut out);
     }
-    for (name, text) in results.micro.iter().flatten() {
-        let _text = write!(out, "## `cargo bench --no-default-features --bench {name}`\n\n```text\n{}\n```\n\n", text.trim_end());
+    if let Some(Measured { run, figures }) = &results.micro {
+        let _text = write!(out, "## The parts alone\n\n{run}\n\n");
+        for (name, text) in figures {
+            let _text = write!(
+                out,
+                "### `cargo bench --no-default-features --bench {name}`\n\n```text\n{}\n```\n\n",
+                text.trim()
+            );
+        }
     }
     out.truncate(out.trim_end().len());
     out + "\n"
+}
+
+impl std::fmt::Display for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let versions: Vec<String> = self.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+        let Self { date, commit, machine, rustc, command, rounds, seed, .. } = self;
+        write!(
+            f,
+            "*{date} · commit {commit} · {machine} · {rustc} · `{command}` · {rounds} rounds, medians · seed {seed} · "
+        )?;
+        write!(f, "{}*", versions.join(", "))
+    }
 }
 
 /// A figure and what it should be.
@@ -158,12 +169,16 @@ const TARGET_HITS: f64 = 0.003;
 
 fn targets(results: &Results, out: &mut String) {
     let ingest = |wire, who: &str| {
-        let row = results.ingest.iter().flatten().find(|row| row.wire == wire && row.hit_rate == TARGET_HITS && row.who == who);
+        let row = results
+            .ingest
+            .iter()
+            .flat_map(|it| &it.figures)
+            .find(|row| row.wire == wire && row.hit_rate == TARGET_HITS && row.who == who);
         row.cloned()
     };
     let cpu = |wire, who: &str| ingest(wire, who)?.cpu_nanos;
     let over = |a: Option<f64>, b: Option<f64>| Some(a? / b?);
-    let cost = |who: &str| results.http.as_ref()?.costs.iter().find(|it| it.who == who).map(|it| it.cpu_micros);
+    let cost = |who: &str| results.http.as_ref()?.figures.costs.iter().find(|it| it.who == who).map(|it| it.cpu_micros);
     let mut all: Vec<Target> = Vec::new();
     let mut most = |what: String, figure, bound, unit| all.push(Target { what, figure, bound, at_least: false, unit });
     for wire in [Wire::V1, Wire::V2] {
@@ -174,34 +189,49 @@ fn targets(results: &Results, out: &mut String) {
         let ratio = over(cpu(wire, ingest::ENGINE), cpu(wire, "decode"));
         most(format!("whole engine, CPU a frame, against zstd alone ({wire})"), ratio, 1.3, "×");
     }
-    let rows = results.live.iter().flatten();
-    if let Some(row) = rows.clone().find(|row| row.per_second == 5000) {
+    let mut rows = results.live.iter().flat_map(|it| &it.figures);
+    if let Some(row) = rows.find(|row| row.per_second == 5000) {
         let group = atrarium::limits::BATCH_DELAY_MILLIS as f64 + row.sync;
         most("event to feed at 5,000 events/s, p50, against one group commit".into(), Some(row.p50 / group), 2.0, "×");
         most("the same, p99".into(), Some(row.p99), 50.0, " ms");
     }
-    let waits = results.http.iter().flat_map(|http| &http.waits);
+    let waits = results.http.iter().flat_map(|it| &it.figures.waits);
     let busy = waits.clone().find(|it| it.who == ingest::ENGINE && it.ingest > 0 && it.per_second == 5000);
     most("skeletons at 5,000/s while 50,000 events/s come, p99".into(), busy.map(|it| it.p99 / 1e3), 2.0, " ms");
-    for row in results.memory.iter().flatten() {
-        let bytes = (row.resident_again - row.empty) as f64 / row.posts as f64;
-        most(format!("memory for a post, {} posts in {} communities", row.posts, row.communities), Some(bytes), 40.0, " bytes");
+    for row in results.memory.iter().flat_map(|it| &it.figures) {
+        let bytes = (row.resident - row.empty) as f64 / row.posts as f64;
+        most(
+            format!("memory for a post, {} posts in {} communities", row.posts, row.communities),
+            Some(bytes),
+            40.0,
+            " bytes",
+        );
     }
     let mut least = |what: String, figure, bound, unit| all.push(Target { what, figure, bound, at_least: true, unit });
     for wire in [Wire::V1, Wire::V2] {
         let ratio = over(cpu(wire, "naive"), cpu(wire, ingest::ENGINE));
-        least(format!("`tokio-tungstenite` + `serde_json`, CPU a frame, against the whole engine ({wire})"), ratio, 12.0, "×");
+        least(
+            format!("`tokio-tungstenite` + `serde_json`, CPU a frame, against the whole engine ({wire})"),
+            ratio,
+            12.0,
+            "×",
+        );
     }
     for (who, bound) in [("rocketman", 15.0), ("jetstream-oxide", 35.0)] {
         let ratio = over(cpu(Wire::V1, who), cpu(Wire::V1, ingest::ENGINE));
         least(format!("`{who}`, CPU a frame, against the whole engine (v1)"), ratio, bound, "×");
     }
     let speed = |who: &str| ingest(Wire::V1Zstd, who)?.per_second;
-    least("zstd ingest, frames/s, against `jetstream-oxide` (v1)".into(), over(speed(ingest::ENGINE), speed("jetstream-oxide")), 12.0, "×");
+    least(
+        "zstd ingest, frames/s, against `jetstream-oxide` (v1)".into(),
+        over(speed(ingest::ENGINE), speed("jetstream-oxide")),
+        12.0,
+        "×",
+    );
     for (who, bound) in [("raw", 0.75), ("axum-json", 1.7), ("starter-kit", 20.0)] {
         least(format!("skeletons a core, against `{who}`"), over(cost(who), cost(ingest::ENGINE)), bound, "×");
     }
-    for row in results.memory.iter().flatten() {
+    for row in results.memory.iter().flat_map(|it| &it.figures) {
         let rate = row.posts as f64 / row.start / 1e6;
         least(format!("start of {} posts", row.posts), Some(rate), 5.0, " M posts/s");
     }
@@ -225,16 +255,18 @@ fn short(figure: f64) -> String {
     }
 }
 
-fn ingest_tables(rows: &[ingest::Row], out: &mut String) {
-    out.push_str(
-        "## A frame of the stream\n\nNanoseconds on a processor for a frame, all threads (`bare`, `reader` and `decode`: the one thread \
+fn ingest_tables(run: &Run, rows: &[ingest::Row], out: &mut String) {
+    let _text = write!(
+        out,
+        "## A frame of the stream\n\n{run}\n\nNanoseconds on a processor for a frame, all threads (`bare`, `reader` and `decode`: the one thread \
          that does it); in brackets thousand frames a second, as fast as they come from one host on the same machine. The first \
          quarter of each stream is not counted. `posts` is what a consumer found: the engine looks for more than posts.\n\n\
          ![nanoseconds a frame](ingest.svg)\n\n",
     );
     let mut rates: Vec<f64> = rows.iter().map(|row| row.hit_rate).collect();
     rates.dedup();
-    let mut whos: Vec<&str> = ["bare", "decode", "reader", ingest::ENGINE, "naive", "rocketman", "jetstream-oxide"].into();
+    let mut whos: Vec<&str> =
+        ["bare", "decode", "reader", ingest::ENGINE, "naive", "rocketman", "jetstream-oxide"].into();
     whos.retain(|who| rows.iter().any(|row| row.who == *who));
     for rate in rates {
         let _text = write!(out, "### {} % hits\n\n| |", rate * 100.0);
@@ -257,10 +289,10 @@ fn ingest_tables(rows: &[ingest::Row], out: &mut String) {
     }
 }
 
-fn http_tables(results: &http::Results, out: &mut String) {
+fn http_tables(run: &Run, results: &http::Results, out: &mut String) {
     let _text = write!(
         out,
-        "## A skeleton\n\n{} posts in feeds, {} feeds with at least one page of 50; the first page of a random one. One thread for \
+        "## A skeleton\n\n{run}\n\n{} posts in feeds, {} feeds with at least one page of 50; the first page of a random one. One thread for \
          each server, 32 connections, as fast as they are answered:\n\n![microseconds a skeleton](skeletons.svg)\n\n\
          | | CPU, µs | skeletons/s | bytes |\n|---|---|---|---|\n",
         results.posts, results.feeds
@@ -282,9 +314,10 @@ fn http_tables(results: &http::Results, out: &mut String) {
     out.push('\n');
 }
 
-fn live_table(rows: &[live::Row], out: &mut String) {
-    out.push_str(
-        "## From an event to the feed\n\nEvery event is sent at its stream time; a reader asks for the first page some thousand times \
+fn live_table(run: &Run, rows: &[live::Row], out: &mut String) {
+    let _text = write!(
+        out,
+        "## From an event to the feed\n\n{run}\n\nEvery event is sent at its stream time; a reader asks for the first page some thousand times \
          a second. Milliseconds from the event until a page has it. A batch waits 2 ms for others, then it is synced.\n\n\
          ![event to feed](live.svg)\n\n| events/s | posts | p50 | p99 | most | a sync, mean |\n|---|---|---|---|---|---|\n",
     );
@@ -303,25 +336,24 @@ fn live_table(rows: &[live::Row], out: &mut String) {
     out.push('\n');
 }
 
-fn memory_table(rows: &[memory::Row], out: &mut String) {
-    out.push_str(
-        "## Memory and starting\n\nThe whole process, everything counted, less what an empty one has. `start`: from the start of the \
-         process until it listens and shows everything.\n\n| communities | posts | facts | resident, MB | bytes a post | after a start | \
-         on disk, MB | read in, s | start, s |\n|---|---|---|---|---|---|---|---|---|\n",
+fn memory_table(run: &Run, rows: &[memory::Row], out: &mut String) {
+    let _text = write!(
+        out,
+        "## Memory and starting\n\n{run}\n\nThe whole process, everything counted, less what an empty one has. `replay`: the frames parsed, \
+         written and folded on one thread. `start`: from the start of the process until it listens and shows everything.\n\n\
+         | communities | posts | resident, MB | bytes a post | on disk, MB | replay, s | start, s |\n|---|---|---|---|---|---|---|\n",
     );
     for row in rows {
         let each = |bytes: u64| (bytes - row.empty) as f64 / row.posts as f64;
         let _text = writeln!(
             out,
-            "| {} | {} | {} | {:.0} | {:.0} | {:.0} | {:.0} | {:.1} | {:.1} |",
+            "| {} | {} | {:.0} | {:.0} | {:.0} | {:.1} | {:.1} |",
             row.communities,
             row.posts,
-            row.facts,
             row.resident as f64 / 1e6,
             each(row.resident),
-            each(row.resident_again),
             row.disk as f64 / 1e6,
-            row.ingest,
+            row.replay,
             row.start
         );
     }
@@ -332,12 +364,12 @@ fn memory_table(rows: &[memory::Row], out: &mut String) {
 
 fn pictures(results: &Results) -> Vec<(&'static str, String)> {
     let mut pictures = Vec::new();
-    if let Some(rows) = &results.ingest {
+    if let Some(Measured { figures: rows, .. }) = &results.ingest {
         let bars = rows.iter().filter(|row| row.hit_rate == TARGET_HITS);
         let bars: Vec<_> = bars.filter_map(|row| Some((format!("{} {}", row.wire, row.who), row.cpu_nanos?))).collect();
         pictures.push(("ingest.svg", bars_of("ns on a processor for a frame, 0.3 % hits (logarithmic)", &bars)));
     }
-    if let Some(http) = &results.http {
+    if let Some(Measured { figures: http, .. }) = &results.http {
         let bars: Vec<_> = http.costs.iter().map(|it| (it.who.clone(), it.cpu_micros)).collect();
         pictures.push(("skeletons.svg", bars_of("µs on a processor for a skeleton (logarithmic)", &bars)));
         let label = |it: &http::Waiting| {
@@ -347,7 +379,7 @@ fn pictures(results: &Results) -> Vec<(&'static str, String)> {
         let bars: Vec<_> = http.waits.iter().map(|it| (label(it), it.p99)).collect();
         pictures.push(("waits.svg", bars_of("p99 of a skeleton, µs (logarithmic)", &bars)));
     }
-    if let Some(rows) = &results.live {
+    if let Some(Measured { figures: rows, .. }) = &results.live {
         let both = |row: &live::Row| {
             [(format!("{}/s p50", row.per_second), row.p50), (format!("{}/s p99", row.per_second), row.p99)]
         };

@@ -46,7 +46,7 @@ use model::{Delivery, Model};
 pub use authority::{Authority, AuthorityError};
 pub use compare::{CompareError, Comparison, compare};
 pub use dictionary::{Dictionary, DictionaryError};
-pub use event::{Dialect, Event, Key, Kind, Operation};
+pub use event::{Dialect, Event, Kind, Operation};
 pub use file::{FileError, read_files};
 pub use json::Line;
 pub use network::Network;

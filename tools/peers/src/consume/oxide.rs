@@ -21,7 +21,9 @@ pub fn run(stream: &Stream) -> Told {
         for left in (1..=stream.frames).rev() {
             let event = receiver.recv_async().await.unwrap_or_else(|_| panic!("it gave up, {left} before the end"));
             count.add(1);
-            let Commit(CommitEvent::Create { commit, .. } | CommitEvent::Update { commit, .. }) = event else { continue };
+            let Commit(CommitEvent::Create { commit, .. } | CommitEvent::Update { commit, .. }) = event else {
+                continue;
+            };
             hits += u64::from(text_of(&commit.record).is_some_and(is_hit));
         }
         leave(&count.told(hits))

@@ -48,7 +48,8 @@ pub fn run(stream: &Stream) -> Told {
             for _ in 0..frames {
                 let message = messages.recv().await.expect("the host goes on");
                 // It says what it cannot read, and goes on.
-                let _unread = handler::handle_message(message, &ingestors, reconnect.clone(), Arc::clone(&position)).await;
+                let _unread =
+                    handler::handle_message(message, &ingestors, reconnect.clone(), Arc::clone(&position)).await;
                 count.add(1);
             }
             leave(&count.told(hits.load(Ordering::Relaxed)));
