@@ -75,7 +75,8 @@ pub struct Results {
 }
 
 const ENGINE: &str = "atrarium";
-const OTHERS: [&str; 4] = ["raw", "axum-json", "axum-sqlite", "starter-kit"];
+const OTHERS: &[&str] =
+    if cfg!(feature = "others") { &["raw", "axum-json", "axum-sqlite", "starter-kit"] } else { &["raw", "axum-json"] };
 const CONNECTIONS: usize = 32;
 const RATES: [u32; 3] = [1_000, 5_000, 20_000];
 /// Events in a second while reading goes on.
@@ -109,7 +110,7 @@ pub fn run(plan: &Plan) -> Results {
 
     let others: Vec<Process> = OTHERS.iter().map(|who| Process::start(who, &file)).collect();
     let mut servers = vec![Served { who: ENGINE, address: engine.http, pid: engine.pid() }];
-    servers.extend(others.iter().zip(OTHERS).map(|(it, who)| Served { who, address: it.address, pid: it.child.id() }));
+    servers.extend(others.iter().zip(OTHERS).map(|(it, &who)| Served { who, address: it.address, pid: it.child.id() }));
     let costs = costs(&servers, &feeds, plan);
     let mut waits: Vec<Waiting> = Vec::new();
     for rate in RATES {

@@ -100,7 +100,7 @@ fn readers(wire: Wire, plan: &Plan) -> Vec<&'static str> {
         readers.push("decode");
     }
     let built_in = wire == Wire::V1Zstd && plan.public_dictionary.is_some();
-    if wire == Wire::V1 || built_in {
+    if cfg!(feature = "others") && (wire == Wire::V1 || built_in) {
         readers.extend(["rocketman", "jetstream-oxide"]);
     }
     readers

@@ -19,10 +19,12 @@ fn bench(name: &str) -> String {
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let text = String::from_utf8_lossy(&done.stdout);
     // Criterion's own lines are for who looks at one bench; the tables behind them have the ratios.
-    let is_ours = |line: &&str| {
-        !["time:", "change:", "Found", "high ", "low ", "Benchmarking", "Performance", "No change", "Change within"]
+    let lines: Vec<&str> = text.lines().collect();
+    let is_criterions = |line: &&str| {
+        ["time:", "thrpt:", "change:", "outliers", "high mild", "high severe", "low mild"]
             .iter()
             .any(|word| line.contains(word))
     };
-    text.lines().filter(is_ours).collect::<Vec<_>>().join("\n")
+    let from = lines.iter().rposition(is_criterions).map_or(0, |at| at + 1);
+    lines[from..].join("\n").trim().to_owned()
 }

@@ -11,8 +11,10 @@
 mod bare;
 mod decode;
 mod naive;
+#[cfg(feature = "others")]
 mod oxide;
 mod reader;
+#[cfg(feature = "others")]
 mod rocket;
 mod session;
 
@@ -145,8 +147,10 @@ pub enum Consumer {
     /// See the table above.
     Naive,
     /// See the table above.
+    #[cfg(feature = "others")]
     Rocketman,
     /// See the table above.
+    #[cfg(feature = "others")]
     JetstreamOxide,
 }
 
@@ -157,7 +161,9 @@ pub fn run(consumer: Consumer, stream: &Stream) {
         Consumer::Decode => decode::run(stream),
         Consumer::Reader => reader::run(stream),
         Consumer::Naive => naive::run(stream),
+        #[cfg(feature = "others")]
         Consumer::Rocketman => rocket::run(stream),
+        #[cfg(feature = "others")]
         Consumer::JetstreamOxide => oxide::run(stream),
     };
     println!("{}", serde_json::to_string(&told).expect("numbers"));
@@ -192,6 +198,7 @@ impl Count {
     }
 }
 
+#[cfg(feature = "others")]
 /// The end of a process whose libraries have none: they would connect again.
 fn leave(told: &Told) -> ! {
     println!("{}", serde_json::to_string(told).expect("numbers"));

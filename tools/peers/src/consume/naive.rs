@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use futures_util::StreamExt;
 use serde_json::Value;
 use tokio_tungstenite::connect_async;
-use tungstenite::Message;
+use tokio_tungstenite::tungstenite::Message;
 use zstd::bulk::Decompressor;
 
 use super::{Count, Stream, Told, is_hit, runtime};

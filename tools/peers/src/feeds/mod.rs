@@ -11,6 +11,7 @@
 
 mod json;
 mod raw;
+#[cfg(feature = "others")]
 mod sqlite;
 
 use std::collections::HashMap;
@@ -31,8 +32,10 @@ pub enum Generator {
     /// See the table above.
     AxumJson,
     /// See the table above.
+    #[cfg(feature = "others")]
     StarterKit,
     /// See the table above.
+    #[cfg(feature = "others")]
     AxumSqlite,
 }
 
@@ -42,7 +45,9 @@ pub fn run(generator: Generator, file: &Path) {
     match generator {
         Generator::Raw => raw::run(&feeds),
         Generator::AxumJson => on_one_thread(json::router(feeds)),
+        #[cfg(feature = "others")]
         Generator::StarterKit => on_one_thread(sqlite::router(feeds, false)),
+        #[cfg(feature = "others")]
         Generator::AxumSqlite => on_one_thread(sqlite::router(feeds, true)),
     }
 }
