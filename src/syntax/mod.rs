@@ -52,6 +52,31 @@ impl SyntaxError {
     }
 }
 
+/// The letters and digits of ASCII, and some more: what a character class is asked for of every byte of a log.
+pub(crate) struct Class([bool; 256]);
+
+impl Class {
+    pub(crate) const fn alphanumeric_and(more: &[u8]) -> Self {
+        let mut holds = [false; 256];
+        let mut at = 0;
+        while at < 256 {
+            holds[at] = (at as u8).is_ascii_alphanumeric();
+            at += 1;
+        }
+        let mut at = 0;
+        while at < more.len() {
+            holds[more[at] as usize] = true;
+            at += 1;
+        }
+        Self(holds)
+    }
+
+    /// Whether it has all bytes of a text. (No branch for each: a wrong one is rare.)
+    pub(crate) fn holds_all(&self, text: &str) -> bool {
+        text.bytes().fold(true, |all, byte| all & self.0[byte as usize])
+    }
+}
+
 /// Reads a text and checks it, from wherever it lies: a log is full of them, and a copy to look at would cost more than the
 /// look.
 pub(crate) fn deserialize_text<'de, D, T, E>(

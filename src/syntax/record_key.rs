@@ -1,12 +1,14 @@
 //! Record keys: <https://atproto.com/specs/record-key>.
 
-use super::{SyntaxError, Tid, text_type};
+use super::{Class, SyntaxError, Tid, text_type};
 
 /// The last part of a record's path. 1 to 512 bytes of `A-Za-z0-9.-_:~`, and neither `.` nor `..`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RecordKey(Box<str>);
 
 text_type!(RecordKey);
+
+const CHARACTERS: Class = Class::alphanumeric_and(b".-_:~");
 
 impl RecordKey {
     /// Checks without keeping.
@@ -21,7 +23,7 @@ impl RecordKey {
         if text == "." || text == ".." {
             return fail("\".\" and \"..\" are not allowed");
         }
-        if !text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'~')) {
+        if !CHARACTERS.holds_all(text) {
             return fail("holds a character outside A-Z a-z 0-9 . - _ : ~");
         }
         Ok(())

@@ -62,7 +62,36 @@ impl<'a> Scan<'a> {
 /// Whether bytes are these. (Without a branch, and without the call that `==` is for more than 32 of them.)
 #[inline(always)]
 pub(crate) fn is<const N: usize>(bytes: &[u8; N], wanted: &[u8; N]) -> bool {
-    bytes.iter().zip(wanted).fold(0, |found, (byte, wanted)| found | (byte ^ wanted)) == 0
+    let ((many, few), (wanted_many, wanted_few)) = (bytes.as_chunks::<16>(), wanted.as_chunks::<16>());
+    let mut differs = 0;
+    for at in 0..many.len() {
+        differs |= u128::from_ne_bytes(many[at]) ^ u128::from_ne_bytes(wanted_many[at]);
+    }
+    for at in 0..few.len() {
+        differs |= u128::from(few[at] ^ wanted_few[at]);
+    }
+    differs == 0
+}
+
+/// Whether all bytes are ASCII. (64 at a time, and the last 64 once more instead of one by one: half of what the standard
+/// library's takes for some hundred bytes.)
+#[inline]
+pub(crate) fn is_ascii(bytes: &[u8]) -> bool {
+    let (many, few) = bytes.as_chunks::<64>();
+    let Some(last) = bytes.last_chunk::<64>() else { return few.is_ascii() };
+    let sum = |chunk: &[u8; 64]| {
+        let words = chunk.as_chunks::<8>().0;
+        let mut sum = 0;
+        for at in 0..8 {
+            sum |= u64::from_ne_bytes(words[at]);
+        }
+        sum
+    };
+    let mut all = sum(last);
+    for chunk in many {
+        all |= sum(chunk);
+    }
+    all & splat(0x80) == 0
 }
 
 /// Whether text holds neither a quote nor an escape. (All bytes, without a branch: many at once.)
@@ -135,6 +164,10 @@ mod tests {
             prop_assert_eq!(is_digits(start), start.iter().all(u8::is_ascii_digit));
             other[padded.len() % 37] = 7;
             prop_assert!(is(start, start) && is(start, &other) == (*start == other));
+            for repeated in [1, 3, 7] {
+                let long = bytes.repeat(repeated);
+                prop_assert_eq!(is_ascii(&long), long.is_ascii());
+            }
         }
     }
 }

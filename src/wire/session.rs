@@ -34,6 +34,7 @@ use tungstenite::{ClientHandshake, HandshakeError, Message, Utf8Bytes, WebSocket
 
 use self::gate::{Alone, Front, Gate, Step};
 use crate::limits::{FRAME_BYTES_MAX, RECEIVE_BUFFER_BYTES, UPGRADE_BYTES_MAX};
+use crate::syntax::scan::is_ascii;
 use crate::telemetry::Reason;
 
 /// What comes out of a session. A message lies in the session's buffers: copy what is to be kept.
@@ -492,7 +493,7 @@ impl Session {
 /// UTF-8. Nineteen of twenty messages are ASCII, which is seen in half the time.
 #[inline]
 fn is_text(bytes: &[u8]) -> bool {
-    bytes.is_ascii() || simdutf8::basic::from_utf8(bytes).is_ok()
+    is_ascii(bytes) || simdutf8::basic::from_utf8(bytes).is_ok()
 }
 
 fn unfinished() -> SessionError {
