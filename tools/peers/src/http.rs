@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use simnet::server::{Pace as Send, Server, ServerOptions};
@@ -101,7 +101,7 @@ pub fn run(plan: &Plan) -> Results {
         &home.path().join("data"),
         &["--upstream", &upstream, "--http-threads", "1", "--workers", "1", "--rate-limit", "off"],
     );
-    engine.wait_for(plan.events, Instant::now());
+    engine.wait_for(plan.events, machine::now());
     let all = feeds_of(&engine);
     let file = home.path().join("feeds.json");
     std::fs::write(&file, serde_json::to_vec(&all).expect("text")).expect("written");

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Instant;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -180,7 +179,7 @@ impl Host {
         }
         let engine = Engine::start(&plan.binary, &data.path().join("data"), &more);
         let before = engine.reach(plan.warm());
-        let (began, cpu) = (Instant::now(), machine::cpu_of(engine.pid()));
+        let (began, cpu) = (machine::now(), machine::cpu_of(engine.pid()));
         let wall = engine.wait_for(plan.events, began);
         let cpu = machine::cpu_of(engine.pid()) - cpu;
         let status = engine.status();

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use simnet::server::{Pace, Server, ServerOptions};
@@ -58,7 +58,7 @@ fn measure(plan: &Plan, rate: u32) -> Row {
     let events = u64::from(rate) * plan.time.as_secs();
     let options = Options { events, hit_rate: 0.0, density: rate, ..Options::default() };
     // Making the stream takes a while: it begins once it is made.
-    let began = std::time::Instant::now();
+    let began = machine::now();
     drop(make(&options, rate));
     let ahead = began.elapsed() * 3 + BEFORE;
     let epoch = simnet::parse_time("now").expect("now").plus_micros(micros(ahead));
@@ -84,7 +84,7 @@ fn measure(plan: &Plan, rate: u32) -> Row {
     let mut is_first = true;
     while now() < end {
         let page = reader.read();
-        let wall = wall_micros();
+        let wall = simnet::parse_time("now").expect("now").micros();
         for uri in page.split("\"post\":\"").skip(1).filter_map(|rest| rest.split('"').next()) {
             if !seen.contains(uri) {
                 seen.insert(uri.to_owned());
@@ -104,11 +104,6 @@ fn measure(plan: &Plan, rate: u32) -> Row {
 
 fn micros(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
-}
-
-fn wall_micros() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    micros(since)
 }
 
 /// Posts in a second of the stream.

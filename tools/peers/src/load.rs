@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
+use crate::machine;
+
 /// What became of some requests.
 #[derive(Debug)]
 pub struct Outcome {
@@ -54,7 +56,7 @@ struct Guest {
 pub fn run(server: SocketAddr, feeds: &[String], pace: Pace, time: Duration) -> Outcome {
     let mut load =
         Load::new(server, feeds, if let Pace::Closed { connections } = pace { connections } else { CONNECTIONS });
-    let began = Instant::now();
+    let began = machine::now();
     match pace {
         Pace::Closed { .. } => load.closed(began + time),
         Pace::Open { per_second } => load.open(began, time, per_second),
@@ -104,14 +106,14 @@ impl<'a> Load<'a> {
 
     fn closed(&mut self, until: Instant) {
         while let Some(guest) = self.idle.pop() {
-            self.ask(guest, Instant::now());
+            self.ask(guest, machine::now());
         }
         loop {
             self.take(Some(Duration::from_millis(100)));
-            let now = Instant::now();
+            let now = machine::now();
             if now < until {
                 while let Some(guest) = self.idle.pop() {
-                    self.ask(guest, Instant::now());
+                    self.ask(guest, machine::now());
                 }
             } else if self.idle.len() == self.guests.len() {
                 return;
@@ -126,7 +128,7 @@ impl<'a> Load<'a> {
         let mut waiting: VecDeque<Instant> = VecDeque::new();
         let mut made = 0;
         while self.times.len() < total as usize {
-            let now = Instant::now();
+            let now = machine::now();
             while made < total && due_of(made) <= now {
                 waiting.push_back(due_of(made));
                 made += 1;
@@ -137,7 +139,7 @@ impl<'a> Load<'a> {
                 self.ask(guest, due);
             }
             // A poll cannot wait for less than a millisecond: short waits are spent looking.
-            let wait = (made < total).then(|| due_of(made).saturating_duration_since(Instant::now()));
+            let wait = (made < total).then(|| due_of(made).saturating_duration_since(machine::now()));
             let wait = wait.unwrap_or(Duration::from_millis(10)).as_millis().saturating_sub(1);
             self.take(Some(Duration::from_millis(u64::try_from(wait).unwrap_or(0))));
             assert!(now < began + time + Duration::from_secs(30), "requests are not answered");

@@ -6,7 +6,7 @@
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -60,7 +60,7 @@ const NOWHERE: [&str; 4] = ["--upstream", "ws://127.0.0.1:9/subscribe", "--rate-
 fn measure(plan: &Plan, communities: u32, posts: u32, empty: u64) -> Row {
     eprintln!("{communities} communities with {posts} posts each");
     let home = tempfile::tempdir().expect("a directory");
-    let began = Instant::now();
+    let began = machine::now();
     let mut replay = Command::new(&plan.binary);
     replay.args(["replay", "-", "--json", "--data-dir"]).arg(home.path());
     let mut replay =
