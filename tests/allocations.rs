@@ -1,5 +1,6 @@
 //! A frame that misses allocates nothing, from the receive buffer through websocket, UTF-8, prefilter and sieve to the lanes.
 
+#[allow(dead_code, reason = "shared with other tests")]
 mod reader_rig;
 
 use atrarium::wire::zstd::{Decoder, Dictionary};

@@ -85,6 +85,22 @@ impl Rig {
         self.out.drain(usize::MAX, drop);
         self.telemetry.frames.get() - before
     }
+
+    /// Takes what was received, all together or message by message, and says what came out of the lanes.
+    pub fn told(&mut self, together: bool) -> Vec<String> {
+        let mut told = Vec::new();
+        if together && let Some(mut run) = self.session.run() {
+            told.push(format!("{:?}", self.lanes.frames(&mut run, &self.endpoint)));
+        }
+        while let Some(event) = self.session.next().expect("a sound stream") {
+            let Event::Text(text) = event else { panic!("{event:?}") };
+            assert_eq!(self.lanes.frame(&text, &self.endpoint), Pressure::Go);
+        }
+        told.retain(|pressure| pressure != "Go");
+        self.lanes.pause(None);
+        self.out.drain(usize::MAX, |parcel| told.push(format!("{parcel:?}")));
+        told
+    }
 }
 
 /// A frame of a websocket, as a server sends it.

@@ -1,7 +1,7 @@
 //! Puts deliberate faults into a copy of the program, one by one, and demands that a test catches each.
 //!
 //! ```text
-//! cargo run -p mutants                 all faults of tools/mutants/{faults,storage}.txt, and a table
+//! cargo run -p mutants                 all faults of tools/mutants/{faults,storage,reading}.txt, and a table
 //! cargo run -p mutants -- WORD…        those whose name or file holds one of the words (src/log, say)
 //! cargo run -p mutants -- --check      only whether every fault can still be applied
 //! ```
@@ -71,7 +71,7 @@ fn run(arguments: &[String]) -> Result<bool, String> {
 }
 
 /// Faults of the rules, and of what makes facts durable.
-const LISTS: [&str; 2] = ["faults.txt", "storage.txt"];
+const LISTS: [&str; 3] = ["faults.txt", "storage.txt", "reading.txt"];
 
 /// The list, if every fault in it can be applied.
 fn checked_list(top: &Path) -> Result<Vec<Fault>, String> {
