@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use atrarium::clock::{Clock, Now};
 use atrarium::disk::{Disk, SimulatedDisk};
-use atrarium::fact::{Batch, Fact};
+use atrarium::fact::{Batch, Fact, Host};
 use atrarium::ingest::committer::{self, Committer, Folded};
-use atrarium::ingest::lanes::{self, Hooks, Lanes};
+use atrarium::ingest::lanes::{self, Hooks, Lanes, Letter, Parcel};
 use atrarium::ingest::reader::{Pressure, Sink};
 use atrarium::ingest::sieve::Sieve;
-use atrarium::ingest::worker::{Parser, Worker};
+use atrarium::ingest::worker::{Parser, Turn, Worker};
 use atrarium::limits::BATCH_FACTS_MAX;
 use atrarium::log::{self, Log, LogError, Options, PendingSync};
 use atrarium::ring::{self, Signal};
@@ -188,6 +188,20 @@ fn assert_cursor_never_leads(batches: &[Vec<Fact>], count: i64) -> (usize, u64) 
     }
     assert_eq!(seen.into_iter().collect::<Vec<_>>(), expected, "each once, none missing");
     (expected.len(), last)
+}
+
+#[test]
+fn what_a_worker_has_made_is_seen_at_the_end_of_its_turn() {
+    let (signal, committer_signal) = (Signal::new(), Signal::new());
+    let (mut frames_in, frames_out) = ring::channel(8, &signal);
+    let (products_in, mut products_out) = ring::channel(8, &committer_signal);
+    let mut worker = Worker::new(Parser::new(None, Arc::new(Telemetry::default())), frames_out, signal, products_in);
+    for number in [5, 10] {
+        let letter = Letter { frame: frame(number), host: Host::new("h"), orphan: None };
+        frames_in.push(Parcel::Frame(letter)).expect("there is room");
+    }
+    assert_eq!(worker.turn(), Turn::Worked);
+    assert!(products_out.pop().is_some() && products_out.pop().is_some(), "both posts, without another turn");
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn odd(rng: &mut fastrand::Rng) -> String {
 
 #[test]
 fn what_lies_together_is_told_as_each_alone() {
-    let (mut parcels, mut refused) = (0, 0);
+    let (mut passed, mut refused) = (0, 0);
     for (dialect, seed) in [(Dialect::V1, 1), (Dialect::V2, 2), (Dialect::V1, 3)] {
         let mut rng = fastrand::Rng::with_seed(seed);
         let mut frames = lines(dialect, seed);
@@ -36,7 +36,7 @@ fn what_lies_together_is_told_as_each_alone() {
             frames.insert(rng.usize(..frames.len()), odd(&mut rng));
         }
         let (mut together, mut alone) = (Rig::new(dialect), Rig::new(dialect));
-        let mut rest = &frames[..];
+        let (mut rest, mut frames_passed) = (&frames[..], 0);
         while !rest.is_empty() {
             let (some, others) = rest.split_at(rng.usize(1..=150).min(rest.len()));
             rest = others;
@@ -46,7 +46,7 @@ fn what_lies_together_is_told_as_each_alone() {
                 rig.told(is_together)
             });
             assert_eq!(told[0], told[1], "{dialect:?}, seed {seed}");
-            parcels += told[0].len();
+            frames_passed += told[0].iter().filter(|parcel| parcel.starts_with("Frame(")).count() as u64;
         }
         let counted = [together, alone].map(|rig| {
             let refusals: Vec<_> = rig.telemetry.refusals().collect();
@@ -54,7 +54,9 @@ fn what_lies_together_is_told_as_each_alone() {
         });
         assert_eq!(counted[0], counted[1], "{dialect:?}, seed {seed}");
         assert_eq!(counted[0].0, frames.len() as u64);
+        assert_eq!(counted[0].2, frames_passed, "a worker sees every frame after the pause behind it");
+        passed += frames_passed;
         refused += counted[0].3.iter().map(|(_, count)| count).sum::<u64>();
     }
-    assert!(parcels > 1000 && refused > 100, "{parcels} parcels, {refused} refusals");
+    assert!(passed > 1000 && refused > 100, "{passed} passed, {refused} refusals");
 }

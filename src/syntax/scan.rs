@@ -164,9 +164,18 @@ mod tests {
             prop_assert_eq!(is_digits(start), start.iter().all(u8::is_ascii_digit));
             other[padded.len() % 37] = 7;
             prop_assert!(is(start, start) && is(start, &other) == (*start == other));
-            for repeated in [1, 3, 7] {
-                let long = bytes.repeat(repeated);
-                prop_assert_eq!(is_ascii(&long), long.is_ascii());
+        }
+    }
+
+    #[test]
+    fn one_byte_that_is_no_ascii_is_seen_wherever_it_stands() {
+        for length in 0..200 {
+            let mut text = vec![b'x'; length];
+            assert!(is_ascii(&text), "{length}");
+            for at in 0..length {
+                text[at] = 0x80 | at as u8;
+                assert!(!is_ascii(&text), "{at} of {length}");
+                text[at] = b'x';
             }
         }
     }

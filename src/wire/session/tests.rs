@@ -48,6 +48,25 @@ fn events(session: &mut Session, bytes: &[u8], part: usize) -> (Vec<Event<'stati
     (out, None)
 }
 
+/// The same, what lies together taken together.
+fn events_by_runs(session: &mut Session, bytes: &[u8], part: usize) -> (Vec<Event<'static>>, Option<SessionError>) {
+    let mut out = Vec::new();
+    for part in bytes.chunks(part.min(RECEIVE_BUFFER_BYTES / 2)) {
+        feed(session, part);
+        loop {
+            if let Some(run) = session.run() {
+                out.extend(run.map(|text| Event::Text(text.to_vec().into())));
+            }
+            match session.next() {
+                Ok(Some(event)) => out.push(event.into_owned()),
+                Ok(None) => break,
+                Err(error) => return (out, Some(error)),
+            }
+        }
+    }
+    (out, None)
+}
+
 const FIN: u8 = 0x80;
 
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
@@ -331,6 +350,8 @@ proptest! {
         let (mut told, error) = events(&mut open(), &bytes, part);
         let (slow, slow_error) = events(&mut open().without_shortcut(), &bytes, part);
         prop_assert!(told == slow && error == slow_error, "{error:?}, without the shortcut {slow_error:?}");
+        let (by_runs, run_error) = events_by_runs(&mut open(), &bytes, part);
+        prop_assert!(told == by_runs && error == run_error, "{error:?}, by runs {run_error:?}");
         told.retain(|event| matches!(event, Event::Text(_) | Event::Binary(_)));
         let oracle = oracle(&bytes);
         prop_assert!(told == oracle, "{} events, tungstenite {}", told.len(), oracle.len());
