@@ -79,14 +79,7 @@ pub(crate) fn is<const N: usize>(bytes: &[u8; N], wanted: &[u8; N]) -> bool {
 pub(crate) fn is_ascii(bytes: &[u8]) -> bool {
     let (many, few) = bytes.as_chunks::<64>();
     let Some(last) = bytes.last_chunk::<64>() else { return few.is_ascii() };
-    let sum = |chunk: &[u8; 64]| {
-        let words = chunk.as_chunks::<8>().0;
-        let mut sum = 0;
-        for at in 0..8 {
-            sum |= u64::from_ne_bytes(words[at]);
-        }
-        sum
-    };
+    let sum = |chunk: &[u8; 64]| chunk.as_chunks::<8>().0.iter().fold(0, |sum, word| sum | u64::from_ne_bytes(*word));
     let mut all = sum(last);
     for chunk in many {
         all |= sum(chunk);
