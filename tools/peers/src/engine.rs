@@ -112,6 +112,19 @@ impl Engine {
     pub fn feeds(&self) -> Vec<String> {
         feeds_at(self.http)
     }
+
+    /// The same, once there is one.
+    pub fn first_feeds(&self) -> Vec<String> {
+        let began = machine::now();
+        loop {
+            let feeds = self.feeds();
+            if !feeds.is_empty() {
+                return feeds;
+            }
+            assert!(began.elapsed() < Duration::from_secs(30), "no community after half a minute");
+            machine::pause(Duration::from_millis(50));
+        }
+    }
 }
 
 impl Drop for Engine {

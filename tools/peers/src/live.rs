@@ -153,7 +153,7 @@ struct Page {
 
 impl Page {
     fn new(engine: &Engine) -> Self {
-        let feed = engine.feeds().pop().expect("a community after a second");
+        let feed = engine.first_feeds().pop().expect("there is one");
         let stream = TcpStream::connect(engine.http).expect("it listens");
         stream.set_nodelay(true).expect("a socket");
         let request =
