@@ -14,7 +14,7 @@
 //!
 //! | floor | rooms |
 //! |---|---|
-//! | 0 | [`limits`] every bound · [`clock`] the only time · [`syntax`] the protocol's words · [`telemetry`] what is counted · `sync` atomics, or loom's |
+//! | 0 | [`limits`] every bound · [`clock`] the only time · [`syntax`] the protocol's words, and steps over JSON for what is read of every frame · [`telemetry`] what is counted · `sync` atomics, or loom's |
 //! | 1 | [`ring`] SPSC, the only unsafe code · [`disk`] the only file system |
 //! | 2 | [`wire`] sessions and events · [`filter`] which frames matter · [`fact`] what is kept · [`log`] bytes and LSNs · [`lexicon`] records held against `lexicons/` |
 //! | 3 | [`community`] the fold: the rules · [`view`] what readers see |
@@ -40,7 +40,7 @@
 //! **view** what readers see · **page**, **skeleton** what they are answered · **cursor** of the stream or of a page: say
 //! which · **community**, **config**, **member**, **action** DESIGN §3, and [`community`] · **witnessed** stream time ·
 //! **prefilter** may be wrong one way · **match** is right · **orphan** a delete or untagged update that came before its
-//! create · **source**, **share** what a page is mixed of ([`view`]) · **bound** what is given up there is counted ([`limits`]) · **claim**, **tenure**, **made**, **tombstone** see [`community`].
+//! create · **run** messages that lie one behind the other, taken together ([`wire::session`]) · **source**, **share** what a page is mixed of ([`view`]) · **bound** what is given up there is counted ([`limits`]) · **claim**, **tenure**, **made**, **tombstone** see [`community`].
 //!
 //! # Without the server
 //!

@@ -251,7 +251,7 @@ impl Lanes {
     }
 
     /// Hands a frame to its worker.
-    #[cold]
+    #[inline(never)]
     fn pass(&mut self, frame: &[u8], route: Route) {
         let Some(host) = self.host.clone() else { return };
         let letter = Letter { frame: Bytes::copy_from_slice(frame), host, orphan: route.orphan };

@@ -2,7 +2,8 @@
 //!
 //! In: text from the stream, from flags and from queries. Out: types that cannot hold a wrong value.
 //! Every rule here is the protocol's own (the page is named at each type) and is held against the protocol's
-//! interop files by `tests/interop_syntax.rs`.
+//! interop files by `tests/interop_syntax.rs`. `scan` is no syntax of the protocol: it steps over the bytes of JSON, for the two
+//! rooms above that look at every frame.
 //!
 //! Architecture Invariant: nothing in here reads a clock, does I/O, or knows what a community is.
 #![forbid(unsafe_code)]

@@ -142,11 +142,14 @@ mod tests {
             8 => b'0'..=b'9', 4 => any::<u8>(), 1 => Just(b'"'), 1 => Just(b'\\'), 1 => Just(b'/'), 1 => Just(b':'),
         ], 0..40)) {
             let padded = [&bytes[..], &b"x       "[..]].concat();
-            let mut scan = Scan { rest: &padded };
-            let text = scan.text();
-            prop_assert_eq!(text, naive_text(&bytes));
-            if let Some(text) = text {
-                prop_assert_eq!(scan.rest, &padded[text.len() + 1..]);
+            // With much behind it, and with nothing.
+            for all in [&padded, &bytes] {
+                let mut scan = Scan { rest: all };
+                let text = scan.text();
+                prop_assert_eq!(text, naive_text(&bytes));
+                if let Some(text) = text {
+                    prop_assert_eq!(scan.rest, &all[text.len() + 1..]);
+                }
             }
             let mut scan = Scan { rest: &padded };
             let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();

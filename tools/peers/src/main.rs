@@ -139,7 +139,7 @@ fn main() {
 fn run(options: &RunOptions) {
     let binary = options.atrarium.clone().unwrap_or_else(engine::build);
     let quick = options.quick;
-    let rounds = options.rounds.unwrap_or(if quick { 1 } else { 5 });
+    let rounds = options.rounds.unwrap_or(if quick { 1 } else { 3 });
     let wants = |part| options.parts.contains(&part);
     let mut results = report::read(&options.out);
     // Whatever was measured is written, should the next part fail.
@@ -148,7 +148,7 @@ fn run(options: &RunOptions) {
         results.ingest = measured(
             rounds,
             ingest::run(&ingest::Plan {
-                events: options.events.unwrap_or(if quick { 200_000 } else { 2_000_000 }),
+                events: options.events.unwrap_or(if quick { 200_000 } else { 1_000_000 }),
                 hit_rates: options.hit_rates.clone(),
                 wires: options.wires.clone(),
                 rounds,
@@ -165,7 +165,7 @@ fn run(options: &RunOptions) {
                 events: if quick { 60_000 } else { 1_000_000 },
                 communities: if quick { 60 } else { 1000 },
                 rounds,
-                time: Duration::from_secs(if quick { 1 } else { 5 }),
+                time: Duration::from_secs(if quick { 1 } else { 3 }),
                 binary: binary.clone(),
             }),
         );

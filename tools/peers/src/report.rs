@@ -65,12 +65,26 @@ impl Run {
             commit: output("git", &["rev-parse", "--short", "HEAD"]) + if changed { "+" } else { "" },
             machine: crate::machine::model(),
             rustc: output("rustc", &["--version"]),
-            command: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
+            command: command(),
             rounds,
             seed: simnet::Options::default().seed,
             versions: versions(),
         }
     }
+}
+
+/// How this was called, without paths: they are of one machine alone.
+fn command() -> String {
+    let mut words: Vec<String> = Vec::new();
+    let mut arguments = std::env::args().skip(1);
+    while let Some(word) = arguments.next() {
+        match word.as_str() {
+            "--atrarium" | "--out" => drop(arguments.next()),
+            _ if word.starts_with("--atrarium=") || word.starts_with("--out=") => {}
+            _ => words.push(word),
+        }
+    }
+    words.join(" ")
 }
 
 fn output(program: &str, arguments: &[&str]) -> String {
@@ -260,7 +274,7 @@ fn ingest_tables(run: &Run, rows: &[ingest::Row], out: &mut String) {
         out,
         "## A frame of the stream\n\n{run}\n\nNanoseconds on a processor for a frame, all threads (`bare`, `reader` and `decode`: the one thread \
          that does it); in brackets thousand frames a second, as fast as they come from one host on the same machine. The first \
-         quarter of each stream is not counted. `posts` is what a consumer found: the engine looks for more than posts.\n\n\
+         quarter of each stream is not counted.\n\n\
          ![nanoseconds a frame](ingest.svg)\n\n",
     );
     let mut rates: Vec<f64> = rows.iter().map(|row| row.hit_rate).collect();
