@@ -2,6 +2,10 @@
 //!
 //! What always holds: a step that gives `None` means "not as expected", never "not there".
 
+/// How a commit begins in v2, as servers write it today.
+pub(crate) const V2_COMMIT: &[u8; 85] =
+    b"{\"$type\":\"message\",\"payload\":{\"$type\":\"network.bsky.jetstream.subscribeEvents#commit\"";
+
 /// What is left of a frame.
 #[derive(Clone, Copy)]
 pub(crate) struct Scan<'a> {

@@ -8,7 +8,7 @@
 //! ```
 
 use super::Head;
-use crate::syntax::scan::{Scan, is, is_digits, is_plain};
+use crate::syntax::scan::{Scan, V2_COMMIT, is, is_digits, is_plain};
 
 /// The head of a commit in one of these layouts. It never differs from what [`super::walk`] reads.
 #[inline(always)]
@@ -63,7 +63,7 @@ fn creates_v2(frame: &[u8]) -> Option<()> {
     let (did_key, rest) = scan.rest.split_first_chunk::<16>()?;
     let (did, rest) = rest.split_first_chunk::<24>()?;
     let (operation, _) = rest.split_first_chunk::<22>()?;
-    let is_it = is(form, FORM)
+    let is_it = is(form, V2_COMMIT)
         && is(cid_key, b",\"cid\":\"")
         && is(collection_key, b"\",\"collection\":\"")
         && is(did_key, b",\"did\":\"did:plc:")
@@ -72,9 +72,6 @@ fn creates_v2(frame: &[u8]) -> Option<()> {
         && is_plain(did);
     is_it.then_some(())
 }
-
-const FORM: &[u8; 85] =
-    b"{\"$type\":\"message\",\"payload\":{\"$type\":\"network.bsky.jetstream.subscribeEvents#commit\"";
 
 #[inline(always)]
 fn read_v1(mut scan: Scan<'_>) -> Option<Head<'_>> {
@@ -98,7 +95,7 @@ fn read_v1(mut scan: Scan<'_>) -> Option<Head<'_>> {
 
 #[inline(always)]
 fn read_v2(mut scan: Scan<'_>) -> Option<Head<'_>> {
-    scan.literal(FORM)?;
+    scan.literal(V2_COMMIT)?;
     if scan.literal(b",\"cid\":\"").is_some() {
         scan.text()?;
     }

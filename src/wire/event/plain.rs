@@ -14,7 +14,7 @@
 use std::borrow::Cow;
 
 use super::{Commit, Event, Frame, Operation, Position};
-use crate::syntax::scan::Scan;
+use crate::syntax::scan::{Scan, V2_COMMIT};
 use crate::syntax::{Dialect, Did, RecordKey, Tid, Time, parse_datetime};
 
 const POST: &str = "app.bsky.feed.post";
@@ -60,7 +60,7 @@ fn read_v1(mut scan: Scan<'_>) -> Option<(Found, Position, Dialect)> {
 
 #[inline(always)]
 fn read_v2(mut scan: Scan<'_>) -> Option<(Found, Position, Dialect)> {
-    scan.literal(b"{\"$type\":\"message\",\"payload\":{\"$type\":\"network.bsky.jetstream.subscribeEvents#commit\"")?;
+    scan.literal(V2_COMMIT)?;
     scan.literal(b",\"collection\":\"app.bsky.feed.post\",\"did\":\"")?;
     let did = word(&mut scan)?;
     scan.literal(b",\"operation\":\"delete\",\"rev\":\"")?;
