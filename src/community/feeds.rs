@@ -24,7 +24,6 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Fold;
 use super::names::DidIndex;
-use super::posts::PostBody;
 use super::told::Told;
 use crate::fact::{Change, CommunityId, CommunityInfo};
 use crate::syntax::Time;
@@ -165,8 +164,7 @@ impl Fold {
             for &post in &author.posts[author.in_ring..] {
                 let hidden = self.posts.enter_ring(post, id, community);
                 out.push(|| {
-                    let tags = self.posts[post].version.body.as_ref().and_then(PostBody::tags_told);
-                    let tags = tags.expect("invariant: a held post has a hashtag");
+                    let tags = self.posts.tags_told(post).expect("invariant: a held post has a hashtag");
                     Change::Insert { id, post: self.posts.post_key(post, &self.people), tags, hidden }
                 });
             }
@@ -189,8 +187,8 @@ impl Fold {
     /// Tells the view whether a post is hidden, where it is in the ring.
     pub(super) fn sync_hidden(&mut self, id: CommunityId, post: u32, out: &mut Told<'_>) {
         let Some(&(community, _)) = self.feeds.get(&id).and_then(|feed| feed.open.as_ref()) else { return };
-        let Some(place) = self.posts[post].place(id) else { return };
-        if !self.is_in_ring(post, place) {
+        let Some(place) = self.posts.place(post, id) else { return };
+        if !self.is_in_ring(post, &place) {
             return;
         }
         let told = place.hidden;
@@ -203,14 +201,14 @@ impl Fold {
 
     /// Whether a held post is in the ring of a feed.
     pub(super) fn is_in_ring(&self, post: u32, place: &Place) -> bool {
-        let author = self.feeds.get(&place.id).and_then(|feed| feed.authors.get(&self.posts[post].author));
+        let author = self.feeds.get(&place.id).and_then(|feed| feed.authors.get(&self.posts.author(post)));
         author.is_some_and(|author| place.is_in_ring_of(author))
     }
 
     /// Puts a post at the end of its author's list: into the ring where they are shown, else it waits. An author of whom no
     /// post was known is not shown yet: see [`Fold::sync_author`].
     pub(super) fn enter(&mut self, post: u32, id: CommunityId, out: &mut Told<'_>) -> Entered {
-        let did = self.posts[post].author;
+        let did = self.posts.author(post);
         let feed = self.feeds.entry(id).or_default();
         let (author, is_first) = match feed.authors.entry(did) {
             Entry::Occupied(known) => (known.into_mut(), false),
@@ -237,8 +235,7 @@ impl Fold {
     fn tell_entered(&mut self, post: u32, id: CommunityId, community: u32, out: &mut Told<'_>) {
         let hidden = self.posts.enter_ring(post, id, &self.communities[community]);
         out.push(|| {
-            let tags = self.posts[post].version.body.as_ref().and_then(PostBody::tags_told);
-            let tags = tags.expect("invariant: a held post has a hashtag");
+            let tags = self.posts.tags_told(post).expect("invariant: a held post has a hashtag");
             Change::Insert { id, post: self.posts.post_key(post, &self.people), tags, hidden }
         });
         if !hidden {

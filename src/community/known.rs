@@ -31,7 +31,7 @@ impl Fold {
         let key = Key::from(&record.rkey);
         match collection {
             Collection::Post => {
-                self.posts.find(did, &key).is_some_and(|number| covers(&self.posts[number].version, record))
+                self.posts.find(did, &key).is_some_and(|number| covers(&self.posts.row(number).version, record))
             }
             Collection::Membership => {
                 let number = self.memberships.find(did, &key);

@@ -138,8 +138,9 @@ impl Fold {
     fn visible_at_any_age(&self, id: CommunityId) -> Vec<i64> {
         let shown =
             self.feeds.get(&id).into_iter().flat_map(|feed| feed.authors.values()).filter(|author| author.shown);
-        let posts = shown.flat_map(|author| &author.posts[..author.in_ring]).map(|&number| &self.posts[number]);
-        posts.filter(|post| post.place(id).is_some_and(|place| !place.hidden)).map(|post| post.time_millis()).collect()
+        let posts = shown.flat_map(|author| &author.posts[..author.in_ring]);
+        let visible = posts.filter(|&&post| self.posts.place(post, id).is_some_and(|place| !place.hidden));
+        visible.map(|&post| self.posts.time_millis(post)).collect()
     }
 
     /// When each account first joined, in order; where members need an acceptance, of those who have one.

@@ -34,7 +34,7 @@ impl Fold {
     /// After a post has entered a feed where its author now has too many: gives up the oldest. That may be the post itself,
     /// which is then left for the caller to forget.
     pub(super) fn give_up_oldest(&mut self, post: u32, id: CommunityId, out: &mut Told<'_>) {
-        let author = self.posts[post].author;
+        let author = self.posts.author(post);
         let posts = &self.feeds[&id].authors[&author].posts;
         let oldest = posts.iter().copied().min_by(|&a, &b| self.posts.compare_of_author(a, b));
         let Some(oldest) = oldest else { return };
@@ -46,9 +46,8 @@ impl Fold {
     }
 
     fn give_up(&mut self, post: u32, id: CommunityId, out: &mut Told<'_>) {
-        let row = &self.posts[post];
-        let author = row.author;
-        let Some(&place) = row.place(id) else { return };
+        let author = self.posts.author(post);
+        let Some(place) = self.posts.place(post, id) else { return };
         if self.leave(author, place) {
             out.push(|| Change::Remove { id, post: self.posts.post_key(post, &self.people) });
         }

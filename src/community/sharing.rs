@@ -12,7 +12,7 @@
 
 use super::Fold;
 use super::feeds::Place;
-use super::posts::{PostBody, PostRow};
+use super::names::DidIndex;
 use super::rulings::{Docket, Subject};
 use super::told::Told;
 use crate::fact::{Change, Excluded};
@@ -20,27 +20,26 @@ use crate::fact::{Change, Excluded};
 impl Fold {
     /// A place of a post may have become visible.
     pub(super) fn share(&mut self, post: u32, out: &mut Told<'_>) {
-        if !self.posts[post].is_shared {
+        if !self.posts.is_shared(post) {
             self.sync_shared(post, out);
         }
     }
 
     /// A place of a post may be visible no more.
     pub(super) fn unshare(&mut self, post: u32, out: &mut Told<'_>) {
-        if self.posts[post].is_shared {
+        if self.posts.is_shared(post) {
             self.sync_shared(post, out);
         }
     }
 
     fn sync_shared(&mut self, post: u32, out: &mut Told<'_>) {
-        let row = &self.posts[post];
-        let visible = self.is_visible_somewhere(row);
-        if visible == row.is_shared {
+        let visible = self.is_visible_somewhere(post);
+        if visible == self.posts.is_shared(post) {
             return;
         }
         out.push(|| {
             let key = self.posts.post_key(post, &self.people);
-            match row.version.body.as_ref().and_then(PostBody::tags_told).filter(|_| visible) {
+            match self.posts.tags_told(post).filter(|_| visible) {
                 Some(tags) => Change::Share { post: key, tags },
                 None => Change::Unshare { post: key },
             }
@@ -50,25 +49,24 @@ impl Fold {
 
     /// A post has become visible in some feed.
     pub(super) fn share_visible(&mut self, post: u32, out: &mut Told<'_>) {
-        if self.posts[post].is_shared {
+        if self.posts.is_shared(post) {
             return;
         }
         out.push(|| {
-            let tags = self.posts[post].version.body.as_ref().and_then(PostBody::tags_told);
-            let tags = tags.expect("invariant: a held post has a hashtag");
+            let tags = self.posts.tags_told(post).expect("invariant: a held post has a hashtag");
             Change::Share { post: self.posts.post_key(post, &self.people), tags }
         });
         self.posts.set_shared(post, true);
     }
 
-    pub(super) fn is_visible_somewhere(&self, row: &PostRow) -> bool {
-        let body = row.version.body.as_ref().filter(|_| row.is_held);
-        body.is_some_and(|body| body.places.iter().any(|place| self.is_visible_at(row, place)))
+    fn is_visible_somewhere(&self, post: u32) -> bool {
+        let author = self.posts.author(post);
+        self.posts.held_places(post).any(|place| self.is_visible_at(author, &place))
     }
 
     /// Its age aside.
-    pub(super) fn is_visible_at(&self, row: &PostRow, place: &Place) -> bool {
-        let author = self.feeds.get(&place.id).and_then(|feed| feed.authors.get(&row.author));
+    pub(super) fn is_visible_at(&self, author: DidIndex, place: &Place) -> bool {
+        let author = self.feeds.get(&place.id).and_then(|feed| feed.authors.get(&author));
         !place.hidden && author.is_some_and(|author| author.shown && (place.position as usize) < author.in_ring)
     }
 

@@ -12,7 +12,6 @@ use super::Fold;
 use super::feeds::Feed;
 use super::names::{DidIndex, Key};
 use super::people::Person;
-use super::posts::PostBody;
 use crate::fact::{Change, CommunityId, FilledPost, ShortKey};
 use crate::limits::FILL_POSTS;
 use crate::syntax::{Did, compare_repositories};
@@ -64,7 +63,7 @@ impl Fold {
     /// All that is in a community's ring, its author shown or not.
     fn show_posts(&self, id: CommunityId, authors: &Authors, changes: &mut dyn FnMut(Change)) {
         let in_ring = self.feeds[&id].authors.values().flat_map(|author| &author.posts[..author.in_ring]);
-        let mut posts: Vec<(i64, u32)> = in_ring.map(|&number| (self.posts[number].time_millis(), number)).collect();
+        let mut posts: Vec<(i64, u32)> = in_ring.map(|&number| (self.posts.time_millis(number), number)).collect();
         posts.sort_unstable();
         let mut filling = Filling::new(self, authors, Some(id));
         for of_moment in posts.chunk_by_mut(|(a, _), (b, _)| a == b) {
@@ -77,7 +76,7 @@ impl Fold {
     fn show_shared(&self, authors: &Authors, changes: &mut dyn FnMut(Change)) {
         let mut filling = Filling::new(self, authors, None);
         let mut of_moment: Vec<(i64, u32)> = Vec::new();
-        let shared = self.posts.due().filter(|&(_, number)| self.posts[number].is_shared);
+        let shared = self.posts.due().filter(|&(_, number)| self.posts.is_shared(number));
         for (millis, number) in shared {
             if of_moment.first().is_some_and(|&(moment, _)| moment != millis) {
                 self.sort_of_moment(&mut of_moment);
@@ -94,9 +93,8 @@ impl Fold {
     fn sort_of_moment(&self, posts: &mut [(i64, u32)]) {
         if posts.len() > 1 {
             posts.sort_unstable_by(|&(_, a), &(_, b)| {
-                let (a, b) = (&self.posts[a], &self.posts[b]);
-                compare_repositories(&self.people[a.author].did, &self.people[b.author].did)
-                    .then_with(|| a.key.compare_text(&b.key))
+                let did = |number| &self.people[self.posts.author(number)].did;
+                compare_repositories(did(a), did(b)).then_with(|| self.posts.key(a).compare_text(&self.posts.key(b)))
             });
         }
     }
@@ -135,14 +133,13 @@ impl<'a> Filling<'a> {
     }
 
     fn add(&mut self, time_millis: i64, number: u32, changes: &mut dyn FnMut(Change)) {
-        let row = &self.fold.posts[number];
-        let author = self.authors.indices[row.author.0 as usize];
-        let tags = row.version.body.as_ref().and_then(PostBody::tags_told);
-        let tags = tags.expect("invariant: a held post has a hashtag");
-        let hidden = self.id.is_some_and(|id| row.place(id).is_some_and(|place| place.hidden));
-        let rkey = match &row.key {
-            Key::Tid(tid) => ShortKey::Tid(*tid),
-            Key::Text(text) => ShortKey::Text(text.clone()),
+        let posts = &self.fold.posts;
+        let author = self.authors.indices[posts.author(number).0 as usize];
+        let tags = posts.tags_told(number).expect("invariant: a held post has a hashtag");
+        let hidden = self.id.is_some_and(|id| posts.place(number, id).is_some_and(|place| place.hidden));
+        let rkey = match posts.key(number) {
+            Key::Tid(tid) => ShortKey::Tid(tid),
+            Key::Text(text) => ShortKey::Text(text),
         };
         self.posts.push(FilledPost { time_millis, author, hidden, rkey, tags });
         if self.posts.len() == FILL_POSTS {

@@ -121,11 +121,11 @@ impl Fold {
 
     fn visible(&self, id: CommunityId, feed: &Feed, now: Time) -> usize {
         let shown = feed.authors.values().filter(|author| author.shown);
-        let rows = shown.flat_map(|author| &author.posts[..author.in_ring]).map(|&number| &self.posts[number]);
-        let is_visible = |row: &&super::posts::PostRow| {
-            is_young(row.time_millis(), now) && row.place(id).is_some_and(|place| !place.hidden)
+        let posts = shown.flat_map(|author| &author.posts[..author.in_ring]);
+        let is_visible = |&&post: &&u32| {
+            is_young(self.posts.time_millis(post), now) && self.posts.place(post, id).is_some_and(|place| !place.hidden)
         };
-        rows.filter(is_visible).count()
+        posts.filter(is_visible).count()
     }
 
     fn contested(&self, feed: &Feed, owner: u32) -> Vec<RecordUri> {

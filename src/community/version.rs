@@ -18,9 +18,37 @@ use crate::syntax::{Cid, Tid, Time};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct CidPrefix(pub(super) [u8; 16]);
 
+/// How the CIDs of records begin: version 1, dag-cbor, sha2-256, in base32. Nine characters follow in a prefix.
+const CID_HEAD: &[u8; 7] = b"bafyrei";
+const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+
 impl CidPrefix {
     /// That of no CID.
     pub const NONE: Self = Self([0; 16]);
+
+    /// The nine characters behind the head as 45 bits, of the CID of a record.
+    pub fn to_bits(self) -> Option<u64> {
+        let tail = self.0.strip_prefix(CID_HEAD)?;
+        tail.iter().try_fold(0, |bits, byte| {
+            let value = match byte {
+                b'a'..=b'z' => byte - b'a',
+                b'2'..=b'7' => byte - b'2' + 26,
+                _ => return None,
+            };
+            Some(bits << 5 | u64::from(value))
+        })
+    }
+
+    /// The prefix of such bits.
+    pub fn from_bits(bits: u64) -> Self {
+        let mut prefix = [0; 16];
+        let (head, tail) = prefix.split_at_mut(CID_HEAD.len());
+        head.copy_from_slice(CID_HEAD);
+        for (at, letter) in tail.iter_mut().rev().enumerate() {
+            *letter = BASE32[(bits >> (5 * at)) as usize & 31];
+        }
+        Self(prefix)
+    }
 
     fn new(cid: Option<&Cid>) -> Self {
         let mut prefix = [0; 16];

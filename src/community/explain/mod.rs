@@ -19,6 +19,7 @@ mod rules;
 
 pub(super) use judges::Judges;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
@@ -140,7 +141,7 @@ struct Subject<'a> {
     author: DidIndex,
     key: Key,
     /// `None` where nothing was seen of it, though a moderator has named it.
-    row: Option<&'a PostRow>,
+    row: Option<Cow<'a, PostRow>>,
     now: Time,
 }
 
@@ -176,7 +177,7 @@ impl Fold {
         }
         let author = self.people.find(&uri.did)?;
         let key = Key::from(&uri.rkey);
-        let row = self.posts.find(author, &key).map(|number| &self.posts[number]);
+        let row = self.posts.find(author, &key).map(|number| self.posts.row(number));
         Some(Subject { uri, author, key, row, now })
     }
 
@@ -212,7 +213,7 @@ impl Fold {
     /// The first of the communities that a post has to do with: its hashtags before those that have judged it; and how
     /// many more there are.
     fn concerned(&self, subject: &Subject<'_>) -> (Vec<CommunityId>, usize) {
-        let body = subject.row.and_then(|row| row.version.body.as_ref());
+        let body = subject.row.as_ref().and_then(|row| row.version.body.as_ref());
         let tags: BTreeSet<CommunityId> = body.iter().flat_map(|body| body.tags()).collect();
         let judges = self.judges.of(subject.author, &subject.key);
         let judges = judges.iter().filter_map(|&community| self.communities[community].open);

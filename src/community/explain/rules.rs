@@ -46,7 +46,7 @@ impl Fold {
             return rules;
         }
         let mut rules = vec![self.exists(subject).named("exists")];
-        if let Some(row) = subject.row {
+        if let Some(row) = subject.row.as_deref() {
             rules.push(tagged(subject, row, id).named("tagged"));
         }
         rules.push(self.served(id).named("served"));
@@ -62,7 +62,7 @@ impl Fold {
                 rules.push(lacking.named("shared"));
             }
         }
-        if let Some(row) = subject.row {
+        if let Some(row) = subject.row.as_deref() {
             rules.push(young(subject, row).named("young"));
             if let Some(kept) = self.kept(subject, row, id) {
                 rules.push(kept.named("kept"));
@@ -74,7 +74,7 @@ impl Fold {
     /// The rules of a post that belongs to others, in a feed that takes from others; `None` for any other post or feed.
     fn rules_of_others(&self, subject: &Subject<'_>, id: CommunityId) -> Option<Vec<Rule>> {
         let community = self.claimant(id).filter(|&community| self.communities[community].open == Some(id))?;
-        let row = subject.row?;
+        let row = subject.row.as_deref()?;
         let body = row.version.live(self.people[subject.author].deleted_at)?;
         let shared = self.shared(community, row, body)?;
         Some(vec![
@@ -103,7 +103,7 @@ impl Fold {
             return None;
         }
         let parent = info.parent.filter(|parent| body.tags().any(|tag| tag == *parent));
-        let visible = |place: &&Place| self.is_visible_at(row, place) && parent.is_none_or(|it| it == place.id);
+        let visible = |place: &&Place| self.is_visible_at(row.author, place) && parent.is_none_or(|it| it == place.id);
         let seen = body.places.iter().find(visible);
         let (share, source) = match parent {
             Some(parent) => (info.mix.parent, format!("the parent, #atrarium_{parent}")),
@@ -121,7 +121,7 @@ impl Fold {
     /// Visible: "not deleted"; and what its account's deletion has ended is no longer there.
     pub(super) fn exists(&self, subject: &Subject<'_>) -> Finding {
         let uri = subject.uri;
-        let Some(row) = subject.row else {
+        let Some(row) = subject.row.as_deref() else {
             let because = format!(
                 "Nothing was seen of {uri}: it is not there, carries no community's hashtag, or is older than 7 days."
             );

@@ -87,7 +87,7 @@ impl Fold {
         let horizon = self.horizon_millis();
         let mut standings = Vec::new();
         for number in 0..self.posts.restored() {
-            let row = &self.posts[number];
+            let row = self.posts.row(number);
             let live = row.version.live(self.people[row.author].deleted_at);
             let held = live.filter(|body| !body.places.is_empty() && row.time_millis() >= horizon);
             let before = standings.len();

@@ -42,7 +42,7 @@ pub(super) fn save<E>(posts: &Posts, feeds: &Feeds, ranks: &Ranks, chunks: &mut 
     let in_rings = InRings::new(posts, feeds);
     for (number, row) in posts.iter() {
         chunks.row(Section::Posts, |out| {
-            let PostRow { author, key, is_held, is_shared: _, version } = row;
+            let PostRow { author, key, is_held, is_shared: _, version } = &*row;
             let body = version.body.as_ref();
             let created = body.and_then(|body| body.created);
             let has_cid = version.cid != CidPrefix::NONE;
@@ -67,7 +67,7 @@ pub(super) fn save<E>(posts: &Posts, feeds: &Feeds, ranks: &Ranks, chunks: &mut 
                 out.time_near(created, version.rev.time());
             }
             if let Some(body) = body {
-                put_places(out, body, |place| if *is_held { in_rings.place(number, row, place) } else { NOWHERE });
+                put_places(out, body, |place| if *is_held { in_rings.place(number, &row, place) } else { NOWHERE });
             }
         })?;
     }

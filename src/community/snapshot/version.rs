@@ -11,10 +11,6 @@ use crate::community::names::Key;
 use crate::community::version::{CidPrefix, Version};
 use crate::syntax::RecordKey;
 
-/// How the CIDs of records begin: version 1, dag-cbor, sha2-256, in base32. Nine characters follow in a prefix.
-const CID_HEAD: &[u8; 7] = b"bafyrei";
-const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-
 pub(super) fn put<B>(out: &mut Out<'_>, version: &Version<B>, put_body: impl FnOnce(&mut Out<'_>, &B)) {
     out.tid(version.rev);
     out.time_near(version.witnessed, version.rev.time());
@@ -32,19 +28,10 @@ pub(super) fn take<B>(
     Ok(Version { rev, witnessed, cid, body: row.optional(take_body)? })
 }
 
-/// The nine characters behind the head, 5 bits each.
-fn packed(cid: &CidPrefix) -> Option<u64> {
-    let tail = cid.0.strip_prefix(CID_HEAD)?;
-    tail.iter().try_fold(0, |bits, byte| {
-        let value = BASE32.iter().position(|letter| letter == byte)?;
-        Some(bits << 5 | value as u64)
-    })
-}
-
 pub(super) fn put_cid(out: &mut Out<'_>, cid: &CidPrefix) {
     if *cid == CidPrefix::NONE {
         out.byte(0);
-    } else if let Some(bits) = packed(cid) {
+    } else if let Some(bits) = cid.to_bits() {
         out.byte(1);
         out.bytes(&bits.to_le_bytes()[..6]);
     } else {
@@ -58,14 +45,7 @@ pub(super) fn take_cid(row: &mut In<'_>) -> Result<CidPrefix, Fault> {
         0 => Ok(CidPrefix::NONE),
         1 => {
             let [a, b, c, d, e, f] = row.array()?;
-            let bits = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]);
-            let mut prefix = [0; 16];
-            let (head, tail) = prefix.split_at_mut(CID_HEAD.len());
-            head.copy_from_slice(CID_HEAD);
-            for (at, letter) in tail.iter_mut().rev().enumerate() {
-                *letter = BASE32[(bits >> (5 * at)) as usize & 31];
-            }
-            Ok(CidPrefix(prefix))
+            Ok(CidPrefix::from_bits(u64::from_le_bytes([a, b, c, d, e, f, 0, 0])))
         }
         2 => row.array().map(CidPrefix),
         _ => Err("a CID has no known form"),
