@@ -154,13 +154,13 @@ impl Fold {
     /// The config that counts now, while it is neither deleted nor ended.
     pub(super) fn live_config(&self, community: u32) -> Option<&ConfigBody> {
         let community = &self.communities[community];
-        community.winning()?.live(self.people[community.owner].deleted_at)
+        community.winning()?.live(self.people[community.owner].account().deleted_at)
     }
 
     /// The config in force at a moment.
     pub(super) fn config_at(&self, community: u32, moment: Time) -> Option<&ConfigBody> {
         let community = &self.communities[community];
-        community.in_force(moment, self.people[community.owner].deleted_at)
+        community.in_force(moment, self.people[community.owner].account().deleted_at)
     }
 
     /// A commit on a config record; `None` is a delete.

@@ -61,7 +61,7 @@ impl Fold {
 
     fn is_known_account(&self, account: &Account) -> bool {
         let Some(did) = self.people.find(&account.did) else { return false };
-        let person = &self.people[did];
+        let person = self.people[did].account();
         let is_old = person.state.is_some_and(|state| (state.time, !state.active) >= (account.time, !account.active));
         let deletes = !account.active && account.status.as_deref() == Some("deleted");
         let is_dated =

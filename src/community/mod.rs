@@ -39,6 +39,7 @@ mod config;
 mod due;
 mod explain;
 mod feeds;
+mod few;
 mod index;
 pub mod inquiry;
 mod known;

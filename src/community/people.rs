@@ -15,6 +15,7 @@ use std::ops::{Index, IndexMut};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Fold;
+use super::few::Few;
 use super::index::Index as Numbers;
 use super::names::DidIndex;
 use super::told::Told;
@@ -25,15 +26,24 @@ use crate::syntax::{Did, Time};
 #[derive(Debug)]
 pub(super) struct Person {
     pub did: Did,
-    /// What the latest account event said; nothing heard counts as active.
+    /// What account events said. Of nearly everybody nothing was heard.
+    account: Option<Box<AccountPast>>,
+    /// The feeds that hold a post of theirs, or where the view has been told that they are shown.
+    pub feeds: Few<CommunityId>,
+    pub tally: Tally,
+}
+
+const _: () = assert!(size_of::<Option<Person>>() == 64, "everybody who writes is one");
+
+/// What account events have said of an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct AccountPast {
+    /// What the latest one said; nothing heard counts as active.
     pub state: Option<AccountState>,
     /// The latest moment at which the account was deleted. Records whose rev is not later are ended for good.
     pub deleted_at: Option<Time>,
     /// The latest moment at which the account was desynchronized: what it wrote meanwhile may be missing.
     pub desynchronized_at: Option<Time>,
-    /// The feeds that hold a post of theirs, or where the view has been told that they are shown.
-    pub feeds: Vec<CommunityId>,
-    pub tally: Tally,
 }
 
 /// How much there is of what is bounded for each DID.
@@ -52,14 +62,27 @@ pub(super) struct Tally {
 }
 
 impl Person {
+    /// Somebody of whose account so much is known.
+    pub fn new(did: Did, account: AccountPast) -> Self {
+        let account = (account != AccountPast::default()).then(|| Box::new(account));
+        Self { did, account, feeds: Few::None, tally: Tally::default() }
+    }
+
+    /// What account events have said.
+    pub fn account(&self) -> &AccountPast {
+        const NOTHING: &AccountPast = &AccountPast { state: None, deleted_at: None, desynchronized_at: None };
+        self.account.as_deref().unwrap_or(NOTHING)
+    }
+
     /// Whether the account's records are to be shown.
     pub fn is_active(&self) -> bool {
-        self.state.is_none_or(|state| state.active)
+        self.account().state.is_none_or(|state| state.active)
     }
 
     /// Whether the account was desynchronized once, and is active again.
     pub fn is_back(&self) -> bool {
-        self.desynchronized_at.zip(self.state).is_some_and(|(before, state)| state.active && state.time > before)
+        let AccountPast { state, desynchronized_at, .. } = self.account();
+        desynchronized_at.zip(*state).is_some_and(|(before, state)| state.active && state.time > before)
     }
 }
 
@@ -99,10 +122,8 @@ impl People {
             self.rows.push(None);
             DidIndex(u32::try_from(self.rows.len() - 1).expect("invariant: memory ends before 2^32 DIDs"))
         });
-        let (did, tally) = (did.clone(), Tally::default());
-        self.index.insert(hash_of(&did), number.0);
-        self.rows[number.0 as usize] =
-            Some(Person { did, state: None, deleted_at: None, desynchronized_at: None, feeds: Vec::new(), tally });
+        self.index.insert(hash_of(did), number.0);
+        self.rows[number.0 as usize] = Some(Person::new(did.clone(), AccountPast::default()));
         number
     }
 
@@ -112,7 +133,7 @@ impl People {
         found.clear();
         self.index.warm(dids.map(hash_of), found);
         let rows = || found.iter().filter_map(|&number| self.rows.get(number as usize)?.as_ref());
-        black_box(rows().filter(|person| person.deleted_at.is_some()).count());
+        black_box(rows().filter(|person| person.account.is_some()).count());
         black_box(rows().map(|person| usize::from(person.did.as_str().as_bytes()[0])).sum::<usize>());
     }
 
@@ -171,25 +192,27 @@ impl Fold {
         let did = self.people.find_or_add(&account.did);
         let person = &mut self.people[did];
         let (was_active, was_back) = (person.is_active(), person.is_back());
-        let newer = person.state.is_none_or(|state| (state.time, !state.active) < (account.time, !account.active));
+        let past = person.account.get_or_insert_default();
+        let newer = past.state.is_none_or(|state| (state.time, !state.active) < (account.time, !account.active));
         if newer {
-            person.state = Some(AccountState { time: account.time, active: account.active });
+            past.state = Some(AccountState { time: account.time, active: account.active });
         }
         if account.status.as_deref() == Some("desynchronized") {
-            person.desynchronized_at = person.desynchronized_at.max(Some(account.time));
+            past.desynchronized_at = past.desynchronized_at.max(Some(account.time));
+        }
+        let deleted = !account.active && account.status.as_deref() == Some("deleted");
+        let ends = deleted && past.deleted_at.is_none_or(|before| before < account.time);
+        if ends {
+            past.deleted_at = Some(account.time);
         }
         let is_back = person.is_back();
-        let deleted = !account.active && account.status.as_deref() == Some("deleted");
-        let ends = deleted && person.deleted_at.is_none_or(|before| before < account.time);
-        if ends {
-            person.deleted_at = Some(account.time);
-        }
         if is_back && !was_back {
             let (witnessed, host, did) = (account.witnessed, account.host.clone(), Some(account.did.clone()));
             self.stream.gap(&Gap { witnessed, host, did, reason: GapReason::Desynchronized });
         }
         if self.people[did].is_active() != was_active {
-            for id in self.people[did].feeds.clone() {
+            let feeds = self.people[did].feeds.clone();
+            for &id in &*feeds {
                 self.sync_author(id, did, out);
             }
         }

@@ -67,29 +67,57 @@ pub(super) enum Subject {
     Acceptance(DidIndex),
 }
 
-/// All filed rulings on one subject in one community.
+/// All filed rulings on one subject in one community. Every member has two dockets, nearly all of them empty: those are one
+/// word.
 #[derive(Debug, Default)]
-pub(super) struct Docket {
-    filed: Vec<u32>,
+pub(super) struct Docket(Option<Box<Filed>>);
+
+#[derive(Debug, Default)]
+struct Filed {
+    numbers: Vec<u32>,
     /// The one that decides.
-    pub latest: Option<u32>,
+    latest: Option<u32>,
     affirms: bool,
 }
 
 impl Docket {
     /// Whether the ruling that decides hides, blocks or accepts.
     pub fn affirms(&self) -> bool {
-        self.latest.is_some() && self.affirms
+        self.0.as_ref().is_some_and(|filed| filed.latest.is_some() && filed.affirms)
+    }
+
+    /// The ruling that decides.
+    pub fn latest(&self) -> Option<u32> {
+        self.0.as_ref()?.latest
     }
 
     /// All that are filed, with authority or without, as they came.
     pub fn filed(&self) -> &[u32] {
-        &self.filed
+        self.0.as_ref().map_or(&[], |filed| &filed.numbers)
     }
 
     /// Whether nothing is filed.
     pub fn is_empty(&self) -> bool {
-        self.filed.is_empty()
+        self.0.is_none()
+    }
+
+    fn file(&mut self, number: u32) {
+        self.0.get_or_insert_default().numbers.push(number);
+    }
+
+    fn unfile(&mut self, number: u32) {
+        if let Some(filed) = &mut self.0 {
+            filed.numbers.retain(|&filed| filed != number);
+            if filed.numbers.is_empty() {
+                self.0 = None;
+            }
+        }
+    }
+
+    fn decide(&mut self, latest: Option<u32>, affirms: bool) {
+        if let Some(filed) = &mut self.0 {
+            (filed.latest, filed.affirms) = (latest, affirms);
+        }
     }
 }
 
@@ -155,7 +183,7 @@ impl Fold {
     }
 
     fn would_have_effect(&self, author: DidIndex, version: &Version<RulingBody>) -> bool {
-        let live = version.live(self.people[author].deleted_at);
+        let live = version.live(self.people[author].account().deleted_at);
         let place = live.and_then(|body| body.place.as_ref().ok());
         place.is_some_and(|(community, _)| self.authority(author, *community, version.made()).is_some())
     }
@@ -207,7 +235,7 @@ impl Fold {
         if let Some(version) = news {
             ruling.version = version;
         }
-        let deleted_at = self.people[ruling.author].deleted_at;
+        let deleted_at = self.people[ruling.author].account().deleted_at;
         let after = ruling.version.live(deleted_at).and_then(|body| body.place.clone().ok());
         match &after {
             Some((community, subject)) => self.file(number, *community, subject),
@@ -238,13 +266,13 @@ impl Fold {
 
     fn file(&mut self, number: u32, community: u32, subject: &Subject) {
         let mut docket = std::mem::take(self.docket(community, subject));
-        docket.filed.push(number);
+        docket.file(number);
         if let Subject::Post(author, key) = subject {
             self.judges.note(*author, key, community);
         }
         let has_authority = self.ruling_authority(number, community).is_some();
         self.set_effect(number, has_authority);
-        if has_authority && docket.latest.is_none_or(|latest| self.compare_rulings(latest, number).is_lt()) {
+        if has_authority && docket.latest().is_none_or(|latest| self.compare_rulings(latest, number).is_lt()) {
             self.decide(&mut docket, Some(number));
         }
         *self.docket(community, subject) = docket;
@@ -252,9 +280,10 @@ impl Fold {
 
     fn unfile(&mut self, number: u32, community: u32, subject: &Subject) {
         let mut docket = std::mem::take(self.docket(community, subject));
-        docket.filed.retain(|&filed| filed != number);
+        let has_decided = docket.latest() == Some(number);
+        docket.unfile(number);
         self.set_effect(number, false);
-        if docket.latest == Some(number) {
+        if has_decided {
             self.judge(community, &mut docket);
         }
         *self.docket(community, subject) = docket;
@@ -277,19 +306,18 @@ impl Fold {
     }
 
     fn judge(&mut self, community: u32, docket: &mut Docket) {
-        for &filed in &docket.filed {
+        for &filed in docket.filed() {
             let has_authority = self.ruling_authority(filed, community).is_some();
             self.set_effect(filed, has_authority);
         }
-        let with_effect = docket.filed.iter().copied().filter(|&filed| self.rulings[filed].has_effect);
+        let with_effect = docket.filed().iter().copied().filter(|&filed| self.rulings[filed].has_effect);
         let latest = with_effect.max_by(|&a, &b| self.compare_rulings(a, b));
         self.decide(docket, latest);
     }
 
     fn decide(&self, docket: &mut Docket, latest: Option<u32>) {
-        docket.latest = latest;
         let body = latest.and_then(|latest| self.rulings[latest].version.body.as_ref());
-        docket.affirms = body.is_some_and(|body| body.affirms);
+        docket.decide(latest, body.is_some_and(|body| body.affirms));
     }
 
     /// The grounds on which a ruling's author had authority when it was made.

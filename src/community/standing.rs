@@ -8,6 +8,7 @@
 //! Memberships of one DID are bounded; one that is deleted or inactive makes room for a new one (`bounds`).
 
 use super::Fold;
+use super::few::Few;
 use super::names::{DidIndex, Key};
 use super::rulings::Docket;
 use super::told::Told;
@@ -20,7 +21,7 @@ use crate::telemetry::Bound;
 #[derive(Debug, Default)]
 pub(super) struct Standing {
     /// Its live memberships, by number.
-    pub memberships: Vec<u32>,
+    pub memberships: Few<u32>,
     pub blocks: Docket,
     pub acceptances: Docket,
     /// When they first joined: the least time at which any version of a membership of theirs was made. Never forgotten.
@@ -146,7 +147,7 @@ impl Fold {
         if let Some(version) = news {
             row.version = version;
         }
-        let live = row.version.live(self.people[member].deleted_at);
+        let live = row.version.live(self.people[member].account().deleted_at);
         let after = live.filter(|body| body.active).and_then(|body| body.community.as_ref().ok().copied());
         row.listed = after;
         if after.is_none() {

@@ -91,6 +91,7 @@ fn place_of(body: &RulingBody) -> Option<&(u32, Subject)> {
 
 fn has_state_to_keep(person: &Person, fresh_from: Option<Time>) -> bool {
     let is_worth = |state: super::people::AccountState| !state.active || Some(state.time) >= fresh_from;
-    let is_away = person.desynchronized_at.is_some() && !person.is_back();
-    person.deleted_at.is_some() || is_away || person.state.is_some_and(is_worth)
+    let account = person.account();
+    let is_away = account.desynchronized_at.is_some() && !person.is_back();
+    account.deleted_at.is_some() || is_away || account.state.is_some_and(is_worth)
 }

@@ -1,10 +1,10 @@
 //! From a data directory to what it folds to.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use super::StartError;
+use super::{StartError, threads};
 use crate::clock::Clock;
 use crate::community::{Fold, Restoring};
 use crate::disk::Disk;
@@ -22,13 +22,13 @@ const HOLE_HOST: &str = "salvage";
 /// What long work tells of itself: bytes done, bytes in all.
 pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
 
-/// A data directory that is open for writing.
+/// A data directory that is open for writing. Readers see nothing of it before [`Opened::ready`].
 pub struct Opened {
     /// Its log.
     pub log: Log,
     /// What that folds to.
     pub folded: Folded,
-    /// What readers see of it.
+    /// What readers will see of it.
     pub view: View,
     /// How many bytes of batches stand behind the newest snapshot.
     pub replayed_bytes: u64,
@@ -101,7 +101,41 @@ fn tell(recovered: &Recovered, facts: u64, time: Duration) {
 pub fn read(disk: &dyn Disk, dir: &Path, progress: Progress<'_>) -> Result<(Folded, View), StartError> {
     let (mut folding, view) = Folding::new(log::size(disk, dir)?, progress);
     log::read(disk, dir, &mut |item| folding.take(&item))?;
-    Ok((folding.finish()?, view))
+    let mut folded = folding.finish()?;
+    show(&mut folded, None)?;
+    Ok((folded, view))
+}
+
+impl Opened {
+    /// Shows readers what was folded, and lets a new sieve know it, where there is one: on threads of their own, for each is
+    /// a walk over all posts, and a start waits for both.
+    ///
+    /// # Errors
+    /// The operating system has no thread to give.
+    pub fn ready(&mut self, sieve: Option<&mut Sieve>) -> Result<(), StartError> {
+        show(&mut self.folded, sieve)
+    }
+}
+
+/// Changes that are told before the writer of the view has applied them. The large ones have thousands of posts each.
+const TOLD_AHEAD: usize = 16;
+
+/// Builds the view, and seeds a sieve beside it. One thread works out what a view has to be told, another applies that.
+fn show(folded: &mut Folded, sieve: Option<&mut Sieve>) -> Result<(), StartError> {
+    let (fold, writer) = (&folded.fold, &mut folded.writer);
+    let (tell, told) = mpsc::sync_channel(TOLD_AHEAD);
+    let apply = move || {
+        told.into_iter().for_each(|change| writer.apply(change));
+        writer.publish();
+    };
+    let mut works: Vec<(&str, threads::Work<'_>)> = vec![("show", Box::new(apply))];
+    if let Some(sieve) = sieve {
+        works.push(("seed", Box::new(move || seed(sieve, fold))));
+    }
+    threads::beside(works, move || {
+        // The other end is gone only where its thread has panicked, which is told when the threads are joined.
+        fold.show(&mut |change| drop(tell.send(change)));
+    })
 }
 
 /// A fold under way: from a snapshot, where there is one, through every batch after it.
@@ -159,9 +193,8 @@ impl<'a> Folding<'a> {
     }
 
     fn finish(mut self) -> Result<Folded, StartError> {
+        // Nobody reads yet: the view is built once, from what everything has come to.
         self.restore().map_err(StartError::Snapshot)?;
-        // Nobody has read yet: the view is built once, from what everything has come to.
-        self.folded.show();
         Ok(self.folded)
     }
 }

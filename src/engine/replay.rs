@@ -69,10 +69,10 @@ impl Replay {
     /// The directory is in use or not writable, or its log is corrupt.
     pub fn open(data_dir: &Path, clock: &Clock, progress: recover::Progress<'_>) -> Result<Self, StartError> {
         let telemetry = Arc::new(Telemetry::default());
-        let Opened { log, folded, replayed_bytes, .. } =
-            recover::open(Arc::new(RealDisk), data_dir, clock, seeded(clock), progress)?;
         let mut sieve = Sieve::new(1, Arc::clone(&telemetry), true);
-        recover::seed(&mut sieve, &folded.fold);
+        let mut opened = recover::open(Arc::new(RealDisk), data_dir, clock, seeded(clock), progress)?;
+        opened.ready(Some(&mut sieve))?;
+        let Opened { log, folded, replayed_bytes, .. } = opened;
         let parser = Parser::new(None, Arc::clone(&telemetry));
         Ok(Self {
             log,

@@ -144,8 +144,10 @@ impl Engine {
         let listeners = Listeners::bind(config.listen, config.http_threads, config.admin_listen)?;
         let (http_addr, admin_addr) = (listeners.http_addr(), listeners.admin_addr());
         let telemetry = Arc::new(Telemetry::default());
-        let Opened { log, folded, view, replayed_bytes } =
-            recover::open(Arc::new(RealDisk), &config.data_dir, &clock, seeded(&clock), progress)?;
+        let mut sieve = Sieve::new(config.workers, Arc::clone(&telemetry), false);
+        let mut opened = recover::open(Arc::new(RealDisk), &config.data_dir, &clock, seeded(&clock), progress)?;
+        opened.ready(Some(&mut sieve))?;
+        let Opened { log, folded, view, replayed_bytes } = opened;
         let common = Common { now: Arc::new(Now::new(clock.clone())), clock, telemetry };
         resume_now(&common.now, &common.telemetry, &folded.fold);
         let rings = Rings::new(config.workers);
@@ -159,7 +161,7 @@ impl Engine {
         );
         let clock = common.clock.clone();
         let (mut threads, ends) = Threads::new(config.pin);
-        let reader = new_reader(&config, &common, &folded, rings.to_workers, &board)?;
+        let reader = new_reader(&config, &common, &folded, sieve, rings.to_workers, &board)?;
         let stops = Stops { listeners: Stop::new(), reader: reader.stop_handle() };
         let engine = |threads| Self { http_addr, admin_addr, stops: stops.clone(), threads, ends, clock };
         let (inquirer, answerer) = inquiry::inquiries();
@@ -255,11 +257,10 @@ fn new_reader(
     config: &Config,
     common: &Common,
     folded: &Folded,
+    sieve: Sieve,
     rings: Vec<Producer<Parcel>>,
     board: &Board,
 ) -> Result<Reader<Lanes>, StartError> {
-    let mut sieve = Sieve::new(config.workers, Arc::clone(&common.telemetry), false);
-    recover::seed(&mut sieve, &folded.fold);
     let lanes = Lanes::new(lanes::Parts {
         sieve,
         rings,

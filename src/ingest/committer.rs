@@ -71,13 +71,6 @@ impl Folded {
         }
     }
 
-    /// Tells a view that was told nothing yet what the fold has come to, and makes readers see it.
-    pub fn show(&mut self) {
-        let writer = &mut self.writer;
-        self.fold.show(&mut |change| writer.apply(change));
-        writer.publish();
-    }
-
     /// Makes readers see all that was applied.
     pub fn publish(&mut self) {
         self.writer.publish();

@@ -379,7 +379,8 @@ impl Chain {
         let seconds = u32::try_from(self.clock.wall_micros() / SECOND_MICROS).expect("this century");
         let options = Options { segment_bytes: self.segment_bytes, ..Options::new(seconds, rng) };
         let disk = Arc::new(self.disk.clone());
-        let opened = recover::open_with(disk, Path::new(DIR), &self.clock, options, &mut |_, _| {})?;
+        let mut opened = recover::open_with(disk, Path::new(DIR), &self.clock, options, &mut |_, _| {})?;
+        opened.ready(None)?;
         self.hold(&opened);
         Ok(opened)
     }

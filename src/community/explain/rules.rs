@@ -75,7 +75,7 @@ impl Fold {
     fn rules_of_others(&self, subject: &Subject<'_>, id: CommunityId) -> Option<Vec<Rule>> {
         let community = self.claimant(id).filter(|&community| self.communities[community].open == Some(id))?;
         let row = subject.row.as_deref()?;
-        let body = row.version.live(self.people[subject.author].deleted_at)?;
+        let body = row.version.live(self.people[subject.author].account().deleted_at)?;
         let shared = self.shared(community, row, body)?;
         Some(vec![
             self.exists(subject).named("exists"),
@@ -127,7 +127,7 @@ impl Fold {
             );
             return Finding::new(false, because);
         };
-        let deleted_at = self.people[subject.author].deleted_at;
+        let deleted_at = self.people[subject.author].account().deleted_at;
         let holds = row.version.live(deleted_at).is_some();
         let because = format!("{uri} {}.", fate(&row.version, deleted_at));
         Finding::new(holds, because).by(uri.clone(), row.version.made())
@@ -143,7 +143,7 @@ impl Fold {
         let Some((version, claimed)) = row.winning().zip(feed.claim_date(community)) else {
             return Finding::new(false, format!("{uri} owns #atrarium_{id}, and nothing else is known of it."));
         };
-        let deleted_at = self.people[row.owner].deleted_at;
+        let deleted_at = self.people[row.owner].account().deleted_at;
         let live = version.live(deleted_at);
         let carries = live.is_some_and(|body| body.config.id == id);
         let state = match live {
@@ -183,7 +183,7 @@ impl Fold {
             return self.by_config(community, Finding::new(true, format!("{who} owns {uri} and needs no membership.")));
         }
         let standing = self.communities[community].standings.get(&did);
-        let live = standing.map_or(&[][..], |standing| &standing.memberships);
+        let live = standing.map_or(&[][..], |standing| &*standing.memberships);
         let first = live.iter().take(EXPLAIN_MEMBERSHIPS_MAX).map(|&number| &self.memberships[number]);
         if let Some(row) = first.min_by_key(|row| (row.version.made(), row.version.rev)) {
             let record = self.uri(did, Collection::Membership, &row.key);
@@ -208,7 +208,7 @@ impl Fold {
             return Finding::new(false, because);
         };
         let record = self.uri(did, Collection::Membership, &row.key);
-        let deleted_at = self.people[did].deleted_at;
+        let deleted_at = self.people[did].account().deleted_at;
         let left = match &row.version.body {
             Some(body) if !body.active && !row.version.is_ended(deleted_at) => {
                 format!("{who} left {uri}: {record} has active=false since {made}")
@@ -234,7 +234,7 @@ impl Fold {
             return self.by_config(community, Finding::new(true, format!("{who} owns {uri} and needs no acceptance.")));
         }
         let docket = self.communities[community].standings.get(&did).map(|standing| &standing.acceptances);
-        if let Some(acceptance) = docket.and_then(|docket| docket.latest) {
+        if let Some(acceptance) = docket.and_then(Docket::latest) {
             let because =
                 format!("{uri} is invite-only, and {who} was accepted by {}.", self.ruling(acceptance, community));
             return self.by_ruling(acceptance, Finding::new(true, because));
@@ -274,7 +274,7 @@ impl Fold {
     fn judged(&self, community: u32, docket: Option<&Docket>, words: &[&str; 3], target: &str) -> Finding {
         let uri = self.community_uri(community);
         let [done, undone, attempt] = words;
-        if let Some((docket, action)) = docket.and_then(|docket| Some((docket, docket.latest?))) {
+        if let Some((docket, action)) = docket.and_then(|docket| Some((docket, docket.latest()?))) {
             let affirms = docket.affirms();
             let word = if affirms { done } else { undone };
             let because = format!("{target} was {word} in {uri} by {}.", self.ruling(action, community));
@@ -295,13 +295,14 @@ impl Fold {
     /// Account: "obey `active`, not `status`".
     fn account_active(&self, did: DidIndex) -> Finding {
         let person = &self.people[did];
-        let Some(state) = person.state else {
+        let account = person.account();
+        let Some(state) = account.state else {
             let because = format!("Nothing was heard of the account {}, so it counts as active.", person.did);
             return Finding::new(true, because);
         };
         let word = if state.active { "active" } else { "not active" };
         let deleted =
-            person.deleted_at.map(|at| format!("; it was deleted on {at}, which ended all its records until then"));
+            account.deleted_at.map(|at| format!("; it was deleted on {at}, which ended all its records until then"));
         let because = format!(
             "The account {} is {word} since its event of {}{}.",
             person.did,
@@ -314,7 +315,9 @@ impl Fold {
     /// Bounds, and the clock of the log: what was given up is not shown, whatever the other rules say. `None` where the
     /// post is not one that this feed would keep.
     fn kept(&self, subject: &Subject<'_>, row: &PostRow, id: CommunityId) -> Option<Finding> {
-        row.version.live(self.people[row.author].deleted_at).filter(|body| body.tags().any(|tag| tag == id))?;
+        row.version
+            .live(self.people[row.author].account().deleted_at)
+            .filter(|body| body.tags().any(|tag| tag == id))?;
         let uri = subject.uri;
         let time = Time::from_millis(row.time_millis());
         let is_kept = row.place(id).is_some_and(|place| place.position != Place::NOWHERE);

@@ -40,7 +40,7 @@ use super::told::Told;
 use super::version::Version;
 use crate::fact::{Change, CommunityId, Post, PostKey, Record, Tags};
 use crate::limits::RETENTION_MICROS;
-use crate::syntax::{Did, RecordKey, Time};
+use crate::syntax::{Did, RecordKey, Tid, Time};
 
 /// All of them, by number. Numbers are used again.
 #[derive(Debug, Default)]
@@ -90,6 +90,10 @@ impl Posts {
 
     pub fn key(&self, number: u32) -> Key {
         self.rows.key(number)
+    }
+
+    pub fn rev(&self, number: u32) -> Tid {
+        self.rows.rev(number)
     }
 
     pub fn is_shared(&self, number: u32) -> bool {
@@ -315,7 +319,7 @@ impl Fold {
         let (old_due, old_key_millis) = (row.due_millis(), row.time_millis());
         let old = std::mem::replace(&mut row.version, news);
         let moved = row.time_millis() != old_key_millis;
-        let live = row.version.live(self.people[author].deleted_at);
+        let live = row.version.live(self.people[author].account().deleted_at);
         let held = live.is_some_and(|body| !body.places.is_empty()) && row.time_millis() >= horizon;
         if let Some(body) = &mut row.version.body {
             // A merged version is a copy of the old one: its places must be found again.
@@ -415,7 +419,7 @@ impl Fold {
         posts.dedup();
         for number in posts {
             let version = self.posts.row(number).into_owned().version;
-            if version.is_ended(self.people[author].deleted_at) {
+            if version.is_ended(self.people[author].account().deleted_at) {
                 self.replace(number, version, out);
             }
         }

@@ -344,6 +344,11 @@ impl Rows {
         if packed.is_wide() { self.wide(number).key.clone() } else { Key::Tid(Tid::from_u64(packed.tid)) }
     }
 
+    pub fn rev(&self, number: u32) -> Tid {
+        let packed = self.packed(number);
+        if packed.is_wide() { self.wide(number).version.rev } else { packed.rev() }
+    }
+
     pub fn is_held(&self, number: u32) -> bool {
         let packed = self.packed(number);
         if packed.is_wide() { self.wide(number).is_held } else { packed.has(HELD) }
@@ -539,7 +544,7 @@ mod tests {
             assert_eq!(rows.time_millis(number), known.time_millis());
             assert_eq!((rows.author(number), rows.key(number)), (known.author, known.key.clone()));
             assert_eq!((rows.is_held(number), rows.is_shared(number)), (known.is_held, known.is_shared));
-            assert_eq!(rows.tags_told(number), known.tags_told());
+            assert_eq!((rows.rev(number), rows.tags_told(number)), (known.version.rev, known.tags_told()));
             assert!(rows.is(number, known.author, &known.key));
             assert!(!rows.is(number, DidIndex(known.author.0 + 1), &known.key));
             for id in (0..3).map(CommunityId) {

@@ -85,22 +85,23 @@ impl Fold {
     /// Whether each post is held; and where it is, place by place.
     fn derive_held(&mut self) -> Result<Vec<Standing>, String> {
         let horizon = self.horizon_millis();
-        let mut standings = Vec::new();
+        // Nearly every post stands in one feed.
+        let mut standings = Vec::with_capacity(self.posts.numbers());
         for number in 0..self.posts.restored() {
-            let row = self.posts.row(number);
-            let live = row.version.live(self.people[row.author].deleted_at);
-            let held = live.filter(|body| !body.places.is_empty() && row.time_millis() >= horizon);
+            let author = self.posts.author(number);
+            let deleted_at = self.people[author].account().deleted_at;
+            let held = self.posts.place_at(number, 0).is_some()
+                && deleted_at.is_none_or(|deleted_at| self.posts.rev(number).time() > deleted_at)
+                && self.posts.time_millis(number) >= horizon;
             let before = standings.len();
-            for place in
-                held.iter().flat_map(|body| body.places.iter()).filter(|place| place.position != Place::NOWHERE)
-            {
+            let places = (0..).map_while(|at| self.posts.place_at(number, at)).filter(|_| held);
+            for place in places.filter(|place| place.position != Place::NOWHERE) {
                 let waits = place.position != Place::IN_RING;
-                standings.push(Standing { id: place.id, author: row.author, waits, number });
+                standings.push(Standing { id: place.id, author, waits, number });
             }
-            if held.is_some() && standings.len() == before {
+            if held && standings.len() == before {
                 return Err(format!("post {number} stands nowhere, and was not forgotten"));
             }
-            let held = held.is_some();
             self.posts.derive_held(number, held);
         }
         Ok(standings)

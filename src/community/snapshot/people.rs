@@ -6,15 +6,15 @@ use super::bytes::{Fault, In};
 use super::{Chunks, Ranks, Section};
 use crate::community::feeds::Feed;
 use crate::community::names::DidIndex;
-use crate::community::people::{AccountState, People, Person, Tally};
+use crate::community::people::{AccountPast, AccountState, People, Person};
 use crate::fact::CommunityId;
 use crate::syntax::Did;
 
 pub(super) fn save<E>(people: &People, chunks: &mut Chunks<'_, E>) -> Result<(), E> {
     for (_, person) in people.iter() {
-        let Person { did, state, deleted_at, desynchronized_at, feeds: _, tally: _ } = person;
+        let AccountPast { state, deleted_at, desynchronized_at } = person.account();
         chunks.row(Section::People, |out| {
-            out.text(did.as_str());
+            out.text(person.did.as_str());
             out.optional(state.as_ref(), |out, state| {
                 out.time(state.time);
                 out.flag(state.active);
@@ -28,15 +28,12 @@ pub(super) fn save<E>(people: &People, chunks: &mut Chunks<'_, E>) -> Result<(),
 
 pub(super) fn take(people: &mut People, row: &mut In<'_>) -> Result<(), Fault> {
     let did: Did = row.parsed("a DID breaks its syntax")?;
-    let person = Person {
-        did,
+    let account = AccountPast {
         state: row.optional(|row| Ok(AccountState { time: row.time()?, active: row.flag()? }))?,
         deleted_at: row.optional_time()?,
         desynchronized_at: row.optional_time()?,
-        feeds: Vec::new(),
-        tally: Tally::default(),
     };
-    people.restore(person).ok_or("a DID is there twice")
+    people.restore(Person::new(did, account)).ok_or("a DID is there twice")
 }
 
 pub(super) fn take_did(people: &People, row: &mut In<'_>) -> Result<DidIndex, Fault> {
