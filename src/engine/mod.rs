@@ -9,6 +9,7 @@
 //! If any thread ends by itself, all are stopped and [`Engine::join`] says why.
 #![forbid(unsafe_code)]
 
+mod beside;
 pub mod recover;
 pub mod replay;
 #[cfg(feature = "server")]

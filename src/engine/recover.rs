@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use super::{StartError, threads};
+use super::StartError;
+use super::beside::{Work, beside};
 use crate::clock::Clock;
 use crate::community::{Fold, Restoring};
 use crate::disk::Disk;
@@ -128,11 +129,11 @@ fn show(folded: &mut Folded, sieve: Option<&mut Sieve>) -> Result<(), StartError
         told.into_iter().for_each(|change| writer.apply(change));
         writer.publish();
     };
-    let mut works: Vec<(&str, threads::Work<'_>)> = vec![("show", Box::new(apply))];
+    let mut works: Vec<(&str, Work<'_>)> = vec![("show", Box::new(apply))];
     if let Some(sieve) = sieve {
         works.push(("seed", Box::new(move || seed(sieve, fold))));
     }
-    threads::beside(works, move || {
+    beside(works, move || {
         // The other end is gone only where its thread has panicked, which is told when the threads are joined.
         fold.show(&mut |change| drop(tell.send(change)));
     })

@@ -108,6 +108,13 @@ fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
             fs::write(&to, fs::read(&from)?)?;
         }
     }
+    // What is gone from the tree since the last copy.
+    for entry in fs::read_dir(to)? {
+        let old = entry?;
+        if !from.join(old.file_name()).exists() {
+            if old.file_type()?.is_dir() { fs::remove_dir_all(old.path())? } else { fs::remove_file(old.path())? }
+        }
+    }
     Ok(())
 }
 
