@@ -3,11 +3,12 @@
 //! In: a hash and a number. Out: the numbers of a hash, for the caller to compare what they stand for.
 //!
 //! ```text
-//! slots: │ 0 │ h n │ 0 │ h n │ h n │ 0 │ …   a power of two; 0 is free; at most 3 of 4 are taken
-//!              └ 32 bits of the hash, whose low ones say where a search begins; then the number, plus 1
+//! slots: │ 0 │ h n │ 0 │ h n │ h n │ 0 │ …   0 is free; at most 3 of 4 are taken
+//!              └ 32 bits of the hash, which say where a search begins; then the number, plus 1
 //! ```
-//! A slot has 8 bytes, so ten million posts have their index in 128 MiB, and a search that finds nothing touches one line
-//! of it. The table grows without a look at what the numbers stand for.
+//! A slot has 8 bytes, so ten million posts have their index in some 107 MB, and a search that finds nothing touches one
+//! line of it. There may be any number of slots (a search begins at `hash * slots / 2^32`): one that were a power of two
+//! would often be half empty. The table grows by half, without a look at what the numbers stand for.
 
 /// The numbers of up to 2³² − 1 things.
 #[derive(Debug, Default)]
@@ -31,11 +32,24 @@ const fn hash(slot: u64) -> u32 {
     (slot >> 32) as u32
 }
 
+/// Where a search begins.
+fn begin(slots: &[u64], hash: u32) -> usize {
+    ((u64::from(hash) * slots.len() as u64) >> 32) as usize
+}
+
+fn next(slots: &[u64], at: usize) -> usize {
+    if at + 1 == slots.len() { 0 } else { at + 1 }
+}
+
+/// How far it is from one slot forward to another.
+fn distance(slots: &[u64], from: usize, to: usize) -> usize {
+    if to >= from { to - from } else { to + slots.len() - from }
+}
+
 impl Index {
     /// One that takes `count` numbers before it grows.
     pub fn with_room_for(count: usize) -> Self {
-        let size = (count / 3 * 4 + 4).next_power_of_two().max(SLOTS_MIN);
-        Self { slots: vec![0; size].into_boxed_slice(), taken: 0 }
+        Self { slots: vec![0; (count / 3 * 4 + 4).max(SLOTS_MIN)].into_boxed_slice(), taken: 0 }
     }
 
     pub fn len(&self) -> usize {
@@ -44,13 +58,15 @@ impl Index {
 
     /// The number of this hash that `is_it` says yes to.
     pub fn find(&self, of: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
-        let mask = self.slots.len().checked_sub(1)?;
-        let mut at = of as u32 as usize & mask;
+        if self.slots.is_empty() {
+            return None;
+        }
+        let mut at = begin(&self.slots, of as u32);
         loop {
             match self.slots[at] {
                 0 => return None,
                 found if hash(found) == of as u32 && is_it(number(found)) => return Some(number(found)),
-                _ => at = (at + 1) & mask,
+                _ => at = next(&self.slots, at),
             }
         }
     }
@@ -58,16 +74,18 @@ impl Index {
     /// Reads ahead for [`Index::find`]: the first number that each of these hashes meets, `u32::MAX` where that is none. In two
     /// steps, so that the processor waits for many slots at once.
     pub fn warm(&self, of: impl Iterator<Item = u64>, found: &mut Vec<u32>) {
-        let Some(mask) = self.slots.len().checked_sub(1) else { return };
+        if self.slots.is_empty() {
+            return;
+        }
         found.extend(of.map(|of| of as u32));
-        for begin in found {
-            *begin = number(self.slots[*begin as usize & mask]);
+        for hash in found {
+            *hash = number(self.slots[begin(&self.slots, *hash)]);
         }
     }
 
     /// Enters a number that is not there.
     pub fn insert(&mut self, of: u64, number: u32) {
-        if self.taken >= self.slots.len() / 4 * 3 {
+        if self.taken >= self.slots.len() * 3 / 4 {
             self.grow();
         }
         place(&mut self.slots, slot(of, number));
@@ -76,45 +94,46 @@ impl Index {
 
     /// Removes a number that was entered with this hash.
     pub fn remove(&mut self, of: u64, number: u32) {
-        let Some(mask) = self.slots.len().checked_sub(1) else { return };
+        let slots = &mut self.slots;
+        if slots.is_empty() {
+            return;
+        }
         let gone = slot(of, number);
-        let mut free = of as u32 as usize & mask;
-        while self.slots[free] != gone {
-            if self.slots[free] == 0 {
+        let mut free = begin(slots, of as u32);
+        while slots[free] != gone {
+            if slots[free] == 0 {
                 return;
             }
-            free = (free + 1) & mask;
+            free = next(slots, free);
         }
         self.taken -= 1;
         // What comes behind moves up, where its search begins before the free slot: no search may end there too early.
         let mut at = free;
         loop {
-            at = (at + 1) & mask;
-            let next = self.slots[at];
-            if next == 0 {
+            at = next(slots, at);
+            let moved = slots[at];
+            if moved == 0 {
                 break;
             }
-            let begin = hash(next) as usize & mask;
-            if at.wrapping_sub(begin) & mask >= at.wrapping_sub(free) & mask {
-                self.slots[free] = next;
+            if distance(slots, begin(slots, hash(moved)), at) >= distance(slots, free, at) {
+                slots[free] = moved;
                 free = at;
             }
         }
-        self.slots[free] = 0;
+        slots[free] = 0;
     }
 
     fn grow(&mut self) {
-        let larger = vec![0; (2 * self.slots.len()).max(SLOTS_MIN)].into_boxed_slice();
+        let larger = vec![0; (self.slots.len() * 3 / 2).max(SLOTS_MIN)].into_boxed_slice();
         let old = std::mem::replace(&mut self.slots, larger);
         old.iter().filter(|&&slot| slot != 0).for_each(|&slot| place(&mut self.slots, slot));
     }
 }
 
 fn place(slots: &mut [u64], slot: u64) {
-    let mask = slots.len() - 1;
-    let mut at = hash(slot) as usize & mask;
+    let mut at = begin(slots, hash(slot));
     while slots[at] != 0 {
-        at = (at + 1) & mask;
+        at = next(slots, at);
     }
     slots[at] = slot;
 }

@@ -3,15 +3,15 @@
 //! In: fingerprints, one by one. Out: whether one was entered before.
 //!
 //! ```text
-//! slots: │ 0 │ f │ 0 │ f │ f │ 0 │ …   a power of two; 0 is free; at most 3 of 4 are taken
-//!                  └ linear probing from the fingerprint's low bits
+//! slots: │ 0 │ f │ 0 │ f │ f │ 0 │ …   0 is free; at most 3 of 4 are taken
+//!                  └ linear probing from `hash of the fingerprint * slots / 2^64`
 //! ```
 //!
-//! When the slots are full enough, twice as many are allocated, and each later entry moves [`MOVED_PER_ENTRY`] of the old
+//! When the slots are full enough, half as many more are allocated, and each later entry moves [`MOVED_PER_ENTRY`] of the old
 //! ones: there is no moment at which all of them are copied. Until the last one is moved, a look-up searches both.
 //!
 //! What always holds: the old slots are gone before the new ones are full. They are moved within `len / 8` entries, and
-//! the new ones take `3/4 · len` entries more.
+//! the new ones take `3/8 · len` entries more.
 
 use crate::syntax::Fingerprint;
 
@@ -50,9 +50,9 @@ impl Table {
         if self.contains(fingerprint) {
             return false;
         }
-        if self.entries >= self.slots.len() / 4 * 3 {
+        if self.entries >= self.slots.len() * 3 / 4 {
             debug_assert!(self.old.is_empty(), "the old slots are gone before the new ones are full");
-            let larger = free_slots(self.slots.len() + 1);
+            let larger = free_slots(self.slots.len() * 3 / 2);
             self.old = std::mem::replace(&mut self.slots, larger);
         }
         place(&mut self.slots, fingerprint.number());
@@ -76,16 +76,15 @@ impl Table {
 
 fn free_slots(at_least: usize) -> Box<[u64]> {
     // A zeroed allocation: the system hands out its pages when they are first written, not now.
-    vec![FREE; at_least.max(SLOTS_MIN).next_power_of_two()].into_boxed_slice()
+    vec![FREE; at_least.max(SLOTS_MIN)].into_boxed_slice()
 }
 
 /// The slot that holds `number`, or the free one where it belongs. A free one always exists.
-#[expect(clippy::cast_possible_truncation, reason = "only the low bits choose a slot")]
 fn slot_of(slots: &[u64], number: u64) -> usize {
-    let mask = slots.len() - 1;
-    let mut at = number as usize & mask;
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut at = ((u128::from(number.wrapping_mul(ODD)) * slots.len() as u128) >> 64) as usize;
     while slots[at] != FREE && slots[at] != number {
-        at = (at + 1) & mask;
+        at = if at + 1 == slots.len() { 0 } else { at + 1 };
     }
     at
 }
