@@ -29,9 +29,11 @@ const TURNS: usize = 15;
 /// What is measured of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Time {
-    /// Time on a processor of the thread that measures: another program on the machine changes little of it.
+    /// Time on a processor of the thread that measures: another program on the machine changes little of it. Of all turns
+    /// the median counts.
     Processor,
-    /// Time that passes, where several threads work together.
+    /// Time that passes, where several threads work together. Of all turns the least counts: whatever else runs on the
+    /// machine only adds, and to those most who spin while the other thread has no processor.
     Passing,
 }
 
@@ -45,11 +47,19 @@ impl Time {
             }
         }
     }
+
+    /// The turn that counts.
+    fn of(self, turns: Vec<f64>) -> f64 {
+        match self {
+            Self::Processor => median(turns),
+            Self::Passing => turns.into_iter().fold(f64::INFINITY, f64::min),
+        }
+    }
 }
 
-/// Nanoseconds for one call of each body: medians of turns, each of which calls a body at least once and for about
+/// Nanoseconds for one call of each body, in the turn that counts: each turn calls a body at least once and for about
 /// [`TURN`].
-pub fn medians<const N: usize>(time: Time, turns: usize, mut bodies: [Box<dyn FnMut() + '_>; N]) -> [f64; N] {
+pub fn turns<const N: usize>(time: Time, count: usize, mut bodies: [Box<dyn FnMut() + '_>; N]) -> [f64; N] {
     let clock = Clock::real();
     let mut times = [const { Vec::new() }; N];
     // The first turn finds buffers their size and says how many calls fill a turn; it is not counted.
@@ -59,14 +69,14 @@ pub fn medians<const N: usize>(time: Time, turns: usize, mut bodies: [Box<dyn Fn
         let once = (time.read(&clock) - before).max(Duration::from_nanos(1));
         TURN.as_nanos().div_ceil(once.as_nanos()).clamp(1, 1_000_000) as u32
     });
-    for _ in 0..turns {
+    for _ in 0..count {
         for ((body, calls), times) in bodies.iter_mut().zip(calls).zip(&mut times) {
             let before = time.read(&clock);
             (0..calls).for_each(|_| body());
             times.push((time.read(&clock) - before).as_nanos() as f64 / f64::from(calls));
         }
     }
-    times.map(median)
+    times.map(|times| time.of(times))
 }
 
 /// The median of some figures.
@@ -119,7 +129,7 @@ impl Bench {
         group.finish();
         let names = sides.each_ref().map(|(name, _)| *name);
         let passes = sides.map(|(_, pass)| pass);
-        let times = medians(time, self.turns, passes).map(|nanos| nanos / elements as f64);
+        let times = turns(time, self.turns, passes).map(|nanos| nanos / elements as f64);
         let each: Vec<String> = names.iter().zip(times).map(|(name, nanos)| format!("{name} {nanos:.1}")).collect();
         self.lines.push(format!("ns, {what}: {}", each.join(", ")));
         times
