@@ -8,6 +8,22 @@ use crate::engine::root;
 
 const BENCHES: [&str; 10] = ["filter", "session", "zstd", "event", "tags", "ring", "log", "fold", "map", "view"];
 
+/// Words of criterion's own lines.
+const CRITERION: [&str; 12] = [
+    "time:",
+    "thrpt:",
+    "change:",
+    "outliers",
+    "high mild",
+    "high severe",
+    "low mild",
+    "low severe",
+    "Benchmarking",
+    "Performance has",
+    "No change in performance",
+    "Change within noise",
+];
+
 /// What each bench printed behind what criterion has to say, by its name.
 pub type Printed = Vec<(String, String)>;
 
@@ -27,11 +43,7 @@ fn bench(name: &str, quick: bool) -> String {
     let text = String::from_utf8_lossy(&done.stdout);
     // Criterion's own lines are for who looks at one bench; the tables behind them have the ratios.
     let lines: Vec<&str> = text.lines().collect();
-    let is_criterions = |line: &&str| {
-        ["time:", "thrpt:", "change:", "outliers", "high mild", "high severe", "low mild", "low severe", "Benchmarking"]
-            .iter()
-            .any(|word| line.contains(word))
-    };
+    let is_criterions = |line: &&str| CRITERION.iter().any(|word| line.contains(word));
     let from = lines.iter().rposition(is_criterions).map_or(0, |at| at + 1);
     lines[from..].join("\n").trim().to_owned()
 }
