@@ -1,7 +1,7 @@
 //! The map of communities: a look-up by id, against a `DashMap` and a `HashMap` behind an `RwLock`.
 //!
 //! `cargo bench --no-default-features --bench map`. All three hold the same communities, and hand out an `Arc` of one, as a
-//! request takes it; ids are random, all served. Alone, and with a second thread that does the same all the while.
+//! request takes it; ids are random, all served. Alone, and with a second thread that does the same all the while, each on a processor of its own.
 
 mod support;
 
@@ -20,6 +20,7 @@ const COMMUNITIES: u32 = 10_000;
 const LOOKUPS: usize = 20_000;
 
 fn main() {
+    support::pin(0);
     let (_writer, view) = filled();
     let all = view.communities();
     let dash: DashMap<CommunityId, Arc<Community>> = all.iter().map(|it| (it.id(), Arc::clone(it))).collect();
@@ -39,6 +40,7 @@ fn main() {
     let (map, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
     std::thread::scope(|scope| {
         scope.spawn(|| {
+            support::pin(1);
             for ids in self::ids(2).chunks(64).cycle().take_while(|_| !is_over.load(Ordering::Relaxed)) {
                 maps.pass(ids, MAPS[map.load(Ordering::Relaxed)]);
             }

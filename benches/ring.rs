@@ -1,6 +1,6 @@
 //! 32-byte items through the ring, against `crossbeam_queue::ArrayQueue`: `cargo bench --no-default-features --bench ring`.
 //!
-//! Two threads, as in the engine.
+//! Two threads, as in the engine, each on a processor of its own.
 
 mod support;
 
@@ -25,6 +25,7 @@ fn through_the_ring() -> u64 {
     let (mut producer, mut consumer) = channel::<Item>(SLOTS, &signal);
     std::thread::scope(|scope| {
         scope.spawn(move || {
+            support::pin(1);
             for at in 0..ITEMS {
                 let mut item = [at; 4];
                 while let Err(full) = producer.stage(item) {
@@ -55,6 +56,7 @@ fn through_the_ring_one_by_one() -> u64 {
     let (mut producer, mut consumer) = channel::<Item>(SLOTS, &signal);
     std::thread::scope(|scope| {
         scope.spawn(move || {
+            support::pin(1);
             for at in 0..ITEMS {
                 let mut item = [at; 4];
                 while let Err(full) = producer.push(item) {
@@ -78,6 +80,7 @@ fn through_array_queue() -> u64 {
     let queue = ArrayQueue::<Item>::new(SLOTS);
     std::thread::scope(|scope| {
         scope.spawn(|| {
+            support::pin(1);
             for at in 0..ITEMS {
                 let mut item = [at; 4];
                 let backoff = crossbeam_utils::Backoff::new();
@@ -104,6 +107,7 @@ fn through_array_queue() -> u64 {
 }
 
 fn main() {
+    support::pin(0);
     let all = ITEMS * (ITEMS - 1) / 2;
     for pass in [through_the_ring, through_the_ring_one_by_one, through_array_queue] {
         assert_eq!(pass(), all, "every item comes out once");

@@ -9,11 +9,13 @@
 //! `tools/peers` collects these lines. `-- --quick` measures once around: whether it works, not how fast it is.
 #![allow(dead_code, reason = "each bench uses another part")]
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use atrarium::clock::Clock;
 use atrarium::wire::session::{Event, Session};
 use criterion::{Criterion, Throughput};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 use simnet::{Dialect, Line, Network, Options};
 use tungstenite::handshake::derive_accept_key;
@@ -156,6 +158,22 @@ impl Bench {
 /// The line of a ratio.
 pub fn ratio(what: &str, reference: &str, nanos: f64, reference_nanos: f64) -> String {
     format!("{what} vs {reference}: {:.1}x", reference_nanos / nanos)
+}
+
+/// Puts this thread on one of the processors that this program may use, `0` or `1`, where there are two: two threads that share
+/// one hand nothing from cache to cache, and take turns instead of working together. The main thread must have called it
+/// before others do, which would inherit its place else.
+pub fn pin(place: usize) {
+    static PROCESSORS: OnceLock<Vec<usize>> = OnceLock::new();
+    let processors = PROCESSORS.get_or_init(|| {
+        let allowed = sched_getaffinity(None).expect("a thread may ask where it runs");
+        (0..CpuSet::MAX_CPU).filter(|&processor| allowed.is_set(processor)).collect()
+    });
+    if let [first, .., last] = processors[..] {
+        let mut only = CpuSet::new();
+        only.set([first, last][place]);
+        sched_setaffinity(None, &only).expect("a thread may choose among its processors");
+    }
 }
 
 /// A form in which a host writes frames.
