@@ -152,7 +152,7 @@ fn run(options: &RunOptions) {
         results.ingest = measured(
             rounds,
             ingest::run(&ingest::Plan {
-                events: options.events.unwrap_or(if quick { 200_000 } else { 1_000_000 }),
+                events: options.events.unwrap_or(if quick { 100_000 } else { 1_000_000 }),
                 hit_rates: options.hit_rates.clone(),
                 wires: options.wires.clone(),
                 rounds,
