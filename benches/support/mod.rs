@@ -31,11 +31,10 @@ const TURNS: usize = 15;
 /// What is measured of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Time {
-    /// Time on a processor of the thread that measures: another program on the machine changes little of it. Of all turns
-    /// the median counts.
+    /// Time on a processor of the thread that measures: another program on the machine changes little of it.
     Processor,
-    /// Time that passes, where several threads work together. Of all turns the least counts: whatever else runs on the
-    /// machine only adds, and to those most who spin while the other thread has no processor.
+    /// Time that passes, where several threads work together: it needs a machine on which nothing else runs. (The least turn
+    /// would not help: where one thread has no processor for a while, the other meets nobody, and is fast.)
     Passing,
 }
 
@@ -49,18 +48,9 @@ impl Time {
             }
         }
     }
-
-    /// The turn that counts.
-    fn of(self, turns: Vec<f64>) -> f64 {
-        match self {
-            Self::Processor => median(turns),
-            Self::Passing => turns.into_iter().fold(f64::INFINITY, f64::min),
-        }
-    }
 }
 
-/// Nanoseconds for one call of each body, in the turn that counts: each turn calls a body at least once and for about
-/// [`TURN`].
+/// Nanoseconds for one call of each body, medians of turns. Each turn calls a body at least once, and for about [`TURN`].
 pub fn turns<const N: usize>(time: Time, count: usize, mut bodies: [Box<dyn FnMut() + '_>; N]) -> [f64; N] {
     let clock = Clock::real();
     let mut times = [const { Vec::new() }; N];
@@ -78,7 +68,7 @@ pub fn turns<const N: usize>(time: Time, count: usize, mut bodies: [Box<dyn FnMu
             times.push((time.read(&clock) - before).as_nanos() as f64 / f64::from(calls));
         }
     }
-    times.map(|times| time.of(times))
+    times.map(median)
 }
 
 /// The median of some figures.

@@ -181,8 +181,8 @@ fn scaling_table(run: &Run, rows: &[scaling::Row], out: &mut String) {
 fn micro_tables(run: &Run, figures: &micro::Printed, out: &mut String) {
     let _text = write!(
         out,
-        "## The parts alone\n\n{run}\n\nEach beside a reference in one process, turn by turn, medians of their turns (of what two threads do \
-         together, the least). Above 1: that many times faster than the reference; below 1: slower. What each bench says of its reference stands at the head of its file.\n\n\
+        "## The parts alone\n\n{run}\n\nEach beside a reference in one process, turn by turn, medians of their turns. Above 1: that many \
+         times faster than the reference; below 1: slower. What each bench says of its reference stands at the head of its file.\n\n\
          | bench | what | against | |\n|---|---|---|---|\n"
     );
     for (name, text) in figures {
