@@ -1,99 +1,142 @@
-//! What a look at a frame costs, against what it could have cost.
+//! What a look at a frame costs, against what it could have cost: `cargo bench --no-default-features --bench filter`.
 //!
-//! `cargo bench --no-default-features --bench filter` (about 15 s). At the end it prints ns per frame and the ratio of
-//! each to the prefilter. The frames are real ones where the fixtures are there (`$ATRARIUM_FIXTURES`, or
-//! `../shared/fixtures`), and made in their likeness otherwise.
+//! For each form in which hosts write: the *walk*, from messages of a websocket in the receive buffer to which of them may
+//! matter, as the reader does it; and the *prefilter* of one frame after the other. *memmem alone* looks for one needle in the
+//! same bytes, and knows then neither where a frame ends nor what is a delete: the least there could be. `AhoCorasick::new`
+//! is what one would take for two needles; `packed::Searcher` is the faster way to have them.
 
-use std::cell::RefCell;
+mod support;
+
 use std::hint::black_box;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use aho_corasick::{AhoCorasick, packed};
-use atrarium::clock::Clock;
-use atrarium::filter::{Possible, Seen, prefilter};
+use atrarium::fact::Collection;
+use atrarium::filter::{Names, Possible, Seen, prefilter, prefilter_unnamed};
 use atrarium::ingest::sieve::Sieve;
+use atrarium::limits::RECEIVE_BUFFER_BYTES;
 use atrarium::syntax::{Fingerprint, Time};
 use atrarium::telemetry::Telemetry;
-use atrarium::wire::event;
-use criterion::{BatchSize, Criterion};
+use atrarium::wire::event::{self, Event, Operation};
+use atrarium::wire::session::Session;
+use criterion::BatchSize;
 use memchr::memmem;
+use support::{Bench, Wire};
 
 const NEEDLES: [&str; 2] = ["atrarium_", "net.atrarium."];
+const FRAMES: u64 = 4_000;
 
 fn main() {
-    let frames = frames();
-    let bytes: usize = frames.iter().map(Vec::len).sum();
-    println!("{} frames, {} bytes on average", frames.len(), bytes / frames.len());
-    let mut criterion = Criterion::default()
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_millis(1000))
-        .sample_size(20)
-        .without_plots()
-        .configure_from_args();
-    let table = looks(&mut criterion, &frames);
-    fingerprints(&mut criterion);
-    print_ratios(&table);
+    let mut bench = Bench::new();
+    for wire in Wire::ALL {
+        let frames = support::stream(wire, FRAMES);
+        walk(&mut bench, wire, &frames);
+        looks(&mut bench, wire, &frames);
+    }
+    fingerprints(&mut bench);
+    bench.finish();
 }
 
-fn looks(criterion: &mut Criterion, frames: &[Vec<u8>]) -> Vec<(&'static str, f64)> {
+fn walk(bench: &mut Bench, wire: Wire, frames: &[Vec<u8>]) {
+    let pieces = support::pieces(frames);
     let one = memmem::Finder::new("atrarium");
-    let ends: Vec<u8> = frames.concat();
-    let two = packed::Searcher::new(NEEDLES);
+    let mut session = support::session();
+    let mut buffer = vec![0; RECEIVE_BUFFER_BYTES];
+    let mut search = |piece: &[u8]| {
+        let buffer = &mut buffer[..piece.len()];
+        buffer.copy_from_slice(piece);
+        one.find_iter(black_box(&*buffer)).count()
+    };
+    let mut verdicts = Vec::new();
+    for piece in &pieces {
+        look_along(&mut session, piece, |verdict| verdicts.push(verdict));
+    }
+    let alone: Vec<Possible> = frames.iter().map(|frame| prefilter(frame)).collect();
+    assert!(verdicts == alone, "together as one by one");
+    let named = alone.iter().filter(|it| **it == Possible::Named).count();
+    let found: usize = pieces.iter().map(|piece| search(piece)).sum();
+    assert!(found >= named && named > 0, "{named} frames of {found} finds");
+
+    let [ours, memmem] = bench.sides(
+        &format!("a frame in the receive buffer, {}", wire.as_str()),
+        frames.len(),
+        support::Time::Processor,
+        [
+            (
+                "walk and prefilter",
+                Box::new(|| {
+                    let mut possible = 0;
+                    for piece in &pieces {
+                        look_along(&mut session, piece, |it| possible += usize::from(it != Possible::Nothing));
+                    }
+                    black_box(possible);
+                }),
+            ),
+            ("memmem", Box::new(|| _ = black_box(pieces.iter().map(|piece| search(piece)).sum::<usize>()))),
+        ],
+    );
+    bench.ratio(&format!("walk and prefilter ({})", wire.as_str()), "memmem alone", ours, memmem);
+}
+
+/// All messages of a piece, as [`Sieve::skip`] goes along them.
+fn look_along(session: &mut Session, piece: &[u8], mut tell: impl FnMut(Possible)) {
+    support::receive(session, piece);
+    let mut run = session.run().expect("plain messages");
+    let mut names = Names::new(run.bytes());
+    while let Some(frame) = run.next() {
+        let is_named = names.is_before(run.taken());
+        tell(if is_named { Possible::Named } else { prefilter_unnamed(frame) });
+    }
+}
+
+fn looks(bench: &mut Bench, wire: Wire, frames: &[Vec<u8>]) {
+    let one = memmem::Finder::new("atrarium");
+    let two = packed::Searcher::new(NEEDLES).expect("this processor has what it needs");
     let automaton = AhoCorasick::new(NEEDLES).expect("two short needles");
     let mut sieve = Sieve::new(2, Arc::new(Telemetry::default()), false);
     let mut strict = Sieve::new(2, Arc::new(Telemetry::default()), true);
-
-    let table = Table::default();
-    table.measure(criterion, frames, "prefilter", |frame| prefilter(frame) != Possible::Nothing);
-    table.measure(criterion, frames, "memmem, one needle, a frame at a time", |frame| one.find(frame).is_some());
-    if let Some(two) = &two {
-        table.measure(criterion, frames, "packed::Searcher, two needles", |frame| two.find(frame).is_some());
+    for frame in frames {
+        let is_named = prefilter(frame) == Possible::Named;
+        assert_eq!(is_named, one.find(frame).is_some());
+        assert_eq!(two.find(frame).is_some(), automaton.is_match(frame));
+        // The bare word is a name to the prefilter alone.
+        assert!(is_named || !automaton.is_match(frame));
+        assert!(prefilter(frame) != Possible::Nothing || is_nothing(frame), "{}", frame.escape_ascii());
+        assert_eq!(sieve.look(frame).is_pass(), strict.look(frame).is_pass());
     }
-    table.measure(criterion, frames, "AhoCorasick::new, two needles", |frame| automaton.is_match(frame));
-    table.measure(criterion, frames, "wire::event::parse", |frame| event::parse(frame).is_ok());
-    table.measure(criterion, frames, "serde_json::Value", |frame| {
-        serde_json::from_slice::<serde_json::Value>(frame).is_ok_and(|value| value.is_object())
-    });
-    table.measure(criterion, frames, "sieve", |frame| sieve.look(frame).is_pass());
-    table.measure(criterion, frames, "sieve, strict", |frame| strict.look(frame).is_pass());
-    table.measure_all(criterion, frames.len(), "memmem, one needle, all frames in one buffer", || {
-        one.find_iter(black_box(&ends)).count()
-    });
-    table.0.into_inner()
+    fn count<'a>(frames: &'a [Vec<u8>], mut look: impl FnMut(&[u8]) -> bool + 'a) -> Box<dyn FnMut() + 'a> {
+        Box::new(move || _ = black_box(frames.iter().filter(|frame| look(black_box(frame))).count()))
+    }
+    let [ours, memmem, packed, automaton, _, _] = bench.sides(
+        &format!("a frame, {}", wire.as_str()),
+        frames.len(),
+        support::Time::Processor,
+        [
+            ("prefilter", count(frames, |frame| prefilter(frame) != Possible::Nothing)),
+            ("memmem", count(frames, |frame| one.find(frame).is_some())),
+            ("packed::Searcher", count(frames, |frame| two.find(frame).is_some())),
+            ("AhoCorasick::new", count(frames, |frame| automaton.is_match(frame))),
+            ("sieve", count(frames, |frame| sieve.look(frame).is_pass())),
+            ("sieve, strict", count(frames, |frame| strict.look(frame).is_pass())),
+        ],
+    );
+    let what = format!("prefilter ({})", wire.as_str());
+    bench.ratio(&what, "memmem alone", ours, memmem);
+    bench.ratio(&what, "packed::Searcher", ours, packed);
+    bench.ratio(&what, "AhoCorasick::new", ours, automaton);
 }
 
-/// The least time of each, in nanoseconds per frame.
-#[derive(Default)]
-struct Table(RefCell<Vec<(&'static str, f64)>>);
-
-impl Table {
-    fn measure(&self, c: &mut Criterion, frames: &[Vec<u8>], name: &'static str, mut look: impl FnMut(&[u8]) -> bool) {
-        self.measure_all(c, frames.len(), name, || frames.iter().filter(|frame| look(black_box(frame))).count());
-    }
-
-    fn measure_all(&self, c: &mut Criterion, frames: usize, name: &'static str, mut pass: impl FnMut() -> usize) {
-        let clock = Clock::real();
-        let mut least = f64::MAX;
-        c.bench_function(name, |bencher| {
-            bencher.iter_custom(|passes| {
-                let started = clock.monotonic();
-                for _ in 0..passes {
-                    black_box(pass());
-                }
-                let taken = clock.monotonic() - started;
-                least = least.min(taken.as_secs_f64() * 1e9 / passes as f64 / frames as f64);
-                taken
-            });
-        });
-        if least < f64::MAX {
-            self.0.borrow_mut().push((name, least));
+/// What the parser says of a frame that does not name this network: a commit that changes no post.
+fn is_nothing(frame: &[u8]) -> bool {
+    match event::parse(frame).map(|frame| frame.event) {
+        Ok(Event::Commit(commit)) => {
+            commit.operation == Operation::Create || commit.collection != Collection::Post.nsid()
         }
+        _ => false,
     }
 }
 
-fn fingerprints(criterion: &mut Criterion) {
+fn fingerprints(bench: &mut Bench) {
     let post = |number: u64| Fingerprint::of("did:plc:wq4aajammjtxdomz3e23667t", &number.to_string());
     let posts: Vec<Fingerprint> = (0..1 << 20).map(post).collect();
     let mut seen = Seen::new();
@@ -101,56 +144,17 @@ fn fingerprints(criterion: &mut Criterion) {
         seen.enter(fingerprint, Time::from_millis(number as i64 * 600));
     }
     let mut at = 0;
-    criterion.bench_function("one of a million posts in 8 days: contains", |bencher| {
+    bench.criterion().bench_function("one of a million posts in 8 days: contains", |bencher| {
         bencher.iter(|| {
             at = (at + 7919) & (posts.len() - 1);
             seen.contains(black_box(posts[at]))
         });
     });
-    criterion.bench_function("a million posts on one day, from nothing: enter all", |bencher| {
+    bench.criterion().bench_function("a million posts on one day, from nothing: enter all", |bencher| {
         bencher.iter_batched_ref(
             Seen::new,
             |seen| posts.iter().filter(|&&fingerprint| seen.enter(fingerprint, Time::EPOCH)).count(),
             BatchSize::PerIteration,
         );
     });
-}
-
-fn print_ratios(table: &[(&'static str, f64)]) {
-    let Some(&(_, reference)) = table.first() else { return };
-    println!("\nns per frame | to the prefilter |");
-    for (name, nanos) in table {
-        println!("{nanos:12.1} | {:16.2} | {name}", nanos / reference);
-    }
-}
-
-fn frames() -> Vec<Vec<u8>> {
-    let folder = std::env::var_os("ATRARIUM_FIXTURES")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures"), PathBuf::from);
-    let path = folder.join("jetstream/real_v1_20260704.jsonl");
-    match std::fs::read(&path) {
-        Ok(text) => text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect(),
-        Err(_) => {
-            println!("no real frames: made ones are used");
-            (0..152).map(made_frame).collect()
-        }
-    }
-}
-
-/// A like, or every ninth time a post.
-fn made_frame(number: usize) -> Vec<u8> {
-    let (collection, record) = if number.is_multiple_of(9) {
-        ("app.bsky.feed.post", format!(r#"{{"$type":"app.bsky.feed.post","text":"{}"}}"#, "lorem ipsum ".repeat(20)))
-    } else {
-        let subject = r#"{"cid":"bafyreiftot7eltsc3f6g4qktykmbv6jcmdmhcx5osscan6jpdxkpqcmcza","uri":"at://did:plc:r2zybk6op3ymzpz6jhqpkoy5/app.bsky.feed.post/3mpsjbtci2c2o"}"#;
-        (
-            "app.bsky.feed.like",
-            format!(r#"{{"$type":"app.bsky.feed.like","createdAt":"2026-07-04T14:38:08.999Z","subject":{subject}}}"#),
-        )
-    };
-    format!(
-        r#"{{"did":"did:plc:wq4aajammjtxdomz3e23667t","time_us":{},"kind":"commit","commit":{{"rev":"3mptbypluud2a","operation":"create","collection":"{collection}","rkey":"3mptbyplj5d2a","record":{record},"cid":"bafyreiguce4jh7kcbmof3pmcvasifqtw24b6isakj5ve5ga2b4z4alpc4i"}}}}"#,
-        1_783_175_888_085_434 + number
-    )
-    .into_bytes()
 }

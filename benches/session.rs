@@ -1,88 +1,60 @@
-//! What one frame costs in the websocket session alone, without a socket, as a ratio to copying its bytes.
+//! What one frame costs in the websocket session alone, without a socket: `cargo bench --no-default-features --bench session`.
 //!
-//! `cargo bench --bench session`
+//! Against tungstenite alone, by which the session is checked; and against copying the bytes into a buffer of the same size, as
+//! `recv` would put them there, which the session's figure has in it too.
+
+mod support;
 
 use std::hint::black_box;
 
-use atrarium::clock::Clock;
+use atrarium::limits::RECEIVE_BUFFER_BYTES;
 use atrarium::wire::session::{Event, Session};
-use tungstenite::handshake::derive_accept_key;
+use support::{Bench, Time};
 
 const FRAME_BYTES: usize = 500;
-const FRAMES: usize = 200_000;
-const RUNS: usize = 15;
+const FRAMES: usize = 10_000;
 
 fn main() {
-    let frame = [&[0x81, 126][..], &500_u16.to_be_bytes(), &[b'x'; FRAME_BYTES]].concat();
-    let stream = frame.repeat(4096);
-    let clock = Clock::real();
+    let frames = vec![vec![b'x'; FRAME_BYTES]; FRAMES];
+    let pieces = support::pieces(&frames);
+    let mut session = support::session();
+    let mut reference = support::session().without_shortcut();
+    assert_eq!((read(&mut session, &pieces), read(&mut reference, &pieces)), (FRAMES, FRAMES));
+    let mut buffer = vec![0; RECEIVE_BUFFER_BYTES];
 
-    let copy = median(&clock, || copy(&stream));
-    let read = median(&clock, || read(&stream));
-    println!("copy the bytes  {copy:7.1} ns a frame of {FRAME_BYTES} bytes");
-    println!("session         {read:7.1} ns a frame of {FRAME_BYTES} bytes, {:.1} times the copy", read / copy);
+    let mut bench = Bench::new();
+    let [ours, tungstenite, copy] = bench.sides(
+        &format!("a message of {FRAME_BYTES} bytes"),
+        FRAMES,
+        Time::Processor,
+        [
+            ("session", Box::new(|| _ = black_box(read(&mut session, &pieces)))),
+            ("tungstenite", Box::new(|| _ = black_box(read(&mut reference, &pieces)))),
+            (
+                "copy",
+                Box::new(|| {
+                    for piece in &pieces {
+                        buffer[..piece.len()].copy_from_slice(piece);
+                        black_box(&buffer);
+                    }
+                }),
+            ),
+        ],
+    );
+    bench.ratio("session", "tungstenite", ours, tungstenite);
+    bench.ratio("session", "copying its bytes", ours, copy);
+    bench.finish();
 }
 
-/// Nanoseconds for one frame, the median of some runs.
-fn median(clock: &Clock, mut run: impl FnMut() -> usize) -> f64 {
-    let mut runs: Vec<f64> = (0..RUNS)
-        .map(|_| {
-            let started = clock.monotonic();
-            let frames = run();
-            (clock.monotonic() - started).as_nanos() as f64 / frames as f64
-        })
-        .collect();
-    runs.sort_by(f64::total_cmp);
-    runs[RUNS / 2]
-}
-
-/// The reference: the bytes go into a buffer of the same size, as `recv` would put them there.
-fn copy(stream: &[u8]) -> usize {
-    let mut buffer = vec![0; atrarium::limits::RECEIVE_BUFFER_BYTES];
-    let mut bytes = 0;
-    for part in stream.chunks(buffer.len()).cycle() {
-        buffer[..part.len()].copy_from_slice(part);
-        bytes += black_box(&buffer[..part.len()]).len();
-        if bytes >= FRAMES * FRAME_BYTES {
-            return bytes / (FRAME_BYTES + 4);
-        }
-    }
-    unreachable!("the parts come again and again")
-}
-
-fn read(stream: &[u8]) -> usize {
-    let mut session = open();
-    let mut frames = 0;
-    let mut parts = stream.chunks(200_000).cycle();
-    while frames < FRAMES {
-        feed(&mut session, parts.next().expect("the parts come again and again"));
+/// How many messages of the right length come out.
+fn read(session: &mut Session, pieces: &[Vec<u8>]) -> usize {
+    let mut messages = 0;
+    for piece in pieces {
+        support::receive(session, piece);
         while let Some(event) = session.next().expect("a sound stream") {
             let Event::Text(text) = event else { unreachable!("only text was sent") };
-            frames += usize::from(!black_box(text).is_empty());
+            messages += usize::from(black_box(text).len() == FRAME_BYTES);
         }
     }
-    frames
-}
-
-fn open() -> Session {
-    let mut session = Session::connect("ws://host/subscribe").expect("a sound URL");
-    let request = String::from_utf8(session.output().to_vec()).expect("a request is text");
-    let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).expect("a key");
-    let accept = derive_accept_key(key.as_bytes());
-    let answer = format!(
-        "HTTP/1.1 101 Ok\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
-    );
-    feed(&mut session, answer.as_bytes());
-    assert_eq!(session.next(), Ok(Some(Event::Open)));
-    session
-}
-
-fn feed(session: &mut Session, mut bytes: &[u8]) {
-    while !bytes.is_empty() {
-        let space = session.space();
-        let count = bytes.len().min(space.len());
-        space[..count].copy_from_slice(&bytes[..count]);
-        session.received(count);
-        bytes = &bytes[count..];
-    }
+    messages
 }

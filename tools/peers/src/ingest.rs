@@ -1,18 +1,15 @@
 //! One stream, read by everybody: what a frame costs.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
-use simnet::server::{Server, ServerOptions};
-use simnet::{Dictionary, Options, Reel};
+use simnet::{Options, Reel};
 
-use crate::consume::{Consumer, Told, Wire};
-use crate::engine::Engine;
-use crate::machine::{self, median};
+use crate::consume::{Told, Wire};
+use crate::host::Host;
+use crate::machine::median;
 
 /// What is to be compared.
 #[derive(Clone, Debug)]
@@ -29,13 +26,6 @@ pub struct Plan {
     pub binary: PathBuf,
     /// The dictionary that the peers for v1 have built in, where it is at hand.
     pub public_dictionary: Option<PathBuf>,
-}
-
-impl Plan {
-    /// Frames that come before anything is counted.
-    fn warm(&self) -> u64 {
-        self.events / 4
-    }
 }
 
 /// Medians of what one consumer has said of one stream.
@@ -65,12 +55,16 @@ pub fn run(plan: &Plan) -> Vec<Row> {
         let options = Options { events: plan.events, communities: 1000, hit_rate, ..Options::default() };
         let reel = Arc::new(Reel::of_network(&options, false, true));
         for &wire in &plan.wires {
-            let host = Host::new(Arc::clone(&reel), wire, plan);
+            let host = Host::new(Arc::clone(&reel), wire, plan.public_dictionary.as_deref());
             let mut all: BTreeMap<&str, Vec<Option<Told>>> = BTreeMap::new();
             for round in 0..plan.rounds {
                 for who in readers(wire, plan) {
                     eprintln!("{} at {} % hits, round {}: {who}", wire.as_str(), hit_rate * 100.0, round + 1);
-                    all.entry(who).or_default().push(host.read(who, plan));
+                    let told = match who {
+                        ENGINE => Some(host.read_with_engine(&plan.binary, &[])),
+                        _ => host.read(who),
+                    };
+                    all.entry(who).or_default().push(told);
                 }
             }
             rows.extend(all.into_iter().map(|(who, told)| row(wire, hit_rate, who, &told)));
@@ -103,95 +97,4 @@ fn readers(wire: Wire, plan: &Plan) -> Vec<&'static str> {
         readers.extend(["rocketman", "jetstream-oxide"]);
     }
     readers
-}
-
-/// A host that has one wire ready.
-struct Host {
-    server: Server,
-    wire: Wire,
-    /// Of all messages with their heads.
-    bytes: u64,
-    dictionary: Option<PathBuf>,
-    home: tempfile::TempDir,
-}
-
-impl Host {
-    fn new(reel: Arc<Reel>, wire: Wire, plan: &Plan) -> Self {
-        let home = tempfile::tempdir().expect("a directory");
-        let public = plan.public_dictionary.as_ref().filter(|_| wire == Wire::V1Zstd);
-        let public = public.map(|path| Dictionary::read(path).expect("a dictionary"));
-        let dictionary = public.clone().unwrap_or_else(|| Dictionary::of_simnet(wire.dialect()));
-        let path = home.path().join("dictionary");
-        std::fs::write(&path, dictionary.bytes()).expect("written");
-        let server =
-            Server::start("127.0.0.1:0", reel, ServerOptions { dictionary_v1: public, ..ServerOptions::default() })
-                .expect("a free port");
-        server.prepare(wire.dialect(), wire.is_zstd());
-        let mut host = Self { server, wire, bytes: 0, dictionary: wire.is_zstd().then_some(path), home };
-        host.bytes = host.count(plan.events);
-        host
-    }
-
-    /// How many bytes all messages are, by reading them once.
-    fn count(&self, frames: u64) -> u64 {
-        let stream = crate::consume::Stream {
-            host: self.server.address(),
-            wire: self.wire,
-            frames,
-            warm: 0,
-            bytes: 0,
-            dictionary: self.dictionary.clone(),
-        };
-        crate::consume::bytes_of(&stream)
-    }
-
-    /// What one consumer says; `None` where it gave up.
-    fn read(&self, who: &str, plan: &Plan) -> Option<Told> {
-        if who == ENGINE {
-            return Some(self.read_with_engine(plan));
-        }
-        let consumer = Consumer::from_str(who, true).expect("one of the consumers");
-        let name = consumer.to_possible_value().expect("it has a name");
-        let mut command = Command::new(std::env::current_exe().expect("this program"));
-        command.args(["consume", name.get_name(), "--host", &self.server.address().to_string()]);
-        command.args(["--wire", self.wire.as_str(), "--frames", &plan.events.to_string()]);
-        command.args(["--bytes", &self.bytes.to_string(), "--warm", &plan.warm().to_string()]);
-        if let Some(path) = &self.dictionary {
-            command.arg("--dictionary").arg(path);
-        }
-        let done = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().expect("it runs");
-        let text = String::from_utf8_lossy(&done.stdout);
-        let told = text.lines().last().and_then(|line| serde_json::from_str(line).ok());
-        if told.is_none() {
-            eprintln!("{who} did not read {} to the end", self.wire.as_str());
-        }
-        told
-    }
-
-    fn read_with_engine(&self, plan: &Plan) -> Told {
-        let data = tempfile::tempdir_in(self.home.path()).expect("a directory");
-        let path = if self.wire.dialect() == simnet::Dialect::V1 { "/subscribe" } else { "" };
-        let url = format!("ws://{}{path}", self.server.address());
-        let zstd = if self.wire.is_zstd() { "on" } else { "off" };
-        let mut more = vec!["--upstream", &url, "--zstd", zstd];
-        if let Some(path) = self.dictionary.as_deref().filter(|_| self.wire == Wire::V1Zstd) {
-            more.extend(["--zstd-dictionary", path.to_str().expect("UTF-8")]);
-        }
-        let engine = Engine::start(&plan.binary, &data.path().join("data"), &more);
-        let before = engine.reach(plan.warm());
-        let (began, cpu) = (machine::now(), machine::cpu_of(engine.pid()));
-        let wall = engine.wait_for(plan.events, began);
-        let cpu = machine::cpu_of(engine.pid()) - cpu;
-        let status = engine.status();
-        let frames = status["frames"].as_u64().unwrap_or(0) - before;
-        Told { frames, hits: status["hits"].as_u64().unwrap_or(0), wall: wall.as_secs_f64(), cpu: cpu.as_secs_f64() }
-    }
-}
-
-/// The dictionary of v1 as the public hosts have it, where the fixtures are at hand.
-pub fn public_dictionary() -> Option<PathBuf> {
-    let beside = crate::engine::root().join("../shared/fixtures");
-    let fixtures = std::env::var_os("ATRARIUM_FIXTURES").map_or(beside, PathBuf::from);
-    let path = fixtures.join("jetstream/subscribe_v1.1612007021.zdict");
-    Path::exists(&path).then_some(path)
 }

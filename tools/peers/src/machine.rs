@@ -82,8 +82,12 @@ pub fn resident_of(pid: u32) -> u64 {
 pub fn model() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    format!("{}, {cores} processors", name.map_or("unknown", |(_, name)| name.trim()))
+    format!("{}, {} processors", name.map_or("unknown", |(_, name)| name.trim()), processors())
+}
+
+/// How many processors this program may use.
+pub fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// The median of some figures.

@@ -12,6 +12,7 @@ mod consume;
 mod engine;
 mod feeds;
 mod frames;
+mod host;
 mod http;
 mod ingest;
 mod live;
@@ -20,6 +21,7 @@ mod machine;
 mod memory;
 mod micro;
 mod report;
+mod scaling;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -102,6 +104,8 @@ struct RunOptions {
 enum Part {
     /// What a frame costs
     Ingest,
+    /// What more workers bring
+    Scaling,
     /// What a skeleton costs, and how long it is waited for
     Http,
     /// From an event to the feed
@@ -113,7 +117,7 @@ enum Part {
 }
 
 impl Part {
-    const ALL: [Self; 5] = [Self::Ingest, Self::Http, Self::Live, Self::Memory, Self::Micro];
+    const ALL: [Self; 6] = [Self::Ingest, Self::Scaling, Self::Http, Self::Live, Self::Memory, Self::Micro];
 }
 
 impl std::fmt::Display for Part {
@@ -148,14 +152,19 @@ fn run(options: &RunOptions) {
         results.ingest = measured(
             rounds,
             ingest::run(&ingest::Plan {
-                events: options.events.unwrap_or(if quick { 200_000 } else { 1_000_000 }),
+                events: options.events.unwrap_or(if quick { 100_000 } else { 1_000_000 }),
                 hit_rates: options.hit_rates.clone(),
                 wires: options.wires.clone(),
                 rounds,
                 binary: binary.clone(),
-                public_dictionary: ingest::public_dictionary(),
+                public_dictionary: host::public_dictionary(),
             }),
         );
+        write(&results);
+    }
+    if wants(Part::Scaling) {
+        let events = options.events.unwrap_or(if quick { 100_000 } else { 1_000_000 });
+        results.scaling = measured(rounds, scaling::run(&scaling::Plan { events, rounds, binary: binary.clone() }));
         write(&results);
     }
     if wants(Part::Http) {
@@ -173,7 +182,7 @@ fn run(options: &RunOptions) {
     }
     if wants(Part::Live) {
         results.live = measured(
-            rounds,
+            1,
             live::run(&live::Plan {
                 rates: if quick { vec![1_000, 5_000] } else { vec![1_000, 5_000, 50_000, 200_000] },
                 time: Duration::from_secs(if quick { 4 } else { 20 }),
@@ -184,16 +193,18 @@ fn run(options: &RunOptions) {
     }
     if wants(Part::Memory) {
         let shapes = if quick { vec![(100, 1000)] } else { vec![(1000, 10_000), (10_000, 1000)] };
-        results.memory = measured(rounds, memory::run(&memory::Plan { shapes, binary }));
+        results.memory = measured(1, memory::run(&memory::Plan { shapes, binary }));
         write(&results);
     }
     if wants(Part::Micro) {
-        results.micro = measured(rounds, micro::run());
+        results.allocations = measured(1, micro::allocations());
+        results.micro = measured(1, micro::run(quick));
         write(&results);
     }
     println!("{}", std::fs::read_to_string(options.out.join("README.md")).expect("just written"));
 }
 
+/// What was measured in so many rounds.
 fn measured<T>(rounds: usize, figures: T) -> Option<report::Measured<T>> {
     Some(report::Measured { run: report::Run::new(rounds), figures })
 }

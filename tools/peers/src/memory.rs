@@ -1,7 +1,8 @@
 //! Memory and starting: an engine that holds a week of posts, and what it takes to be there again.
 //!
 //! The posts are written as frames into `atrarium replay -`, as an operator would who brings them from elsewhere. Then the
-//! server starts on what that has left: that start is what is timed.
+//! server starts on what that has left: that start is what is timed; and once more without the snapshots that the replay took,
+//! so that everything is folded from the log, as after both of them were found damaged.
 
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -39,6 +40,9 @@ pub struct Row {
     pub replay: f64,
     /// Seconds from the start of the process until it listens and shows everything.
     pub start: f64,
+    /// The same without a snapshot; `None` where the log no longer begins with its first batch, or this was not measured.
+    #[serde(default)]
+    pub start_from_log: Option<f64>,
 }
 
 /// Authors of each community. Each is a member of it, and writes in turn.
@@ -73,17 +77,41 @@ fn measure(plan: &Plan, communities: u32, posts: u32, empty: u64) -> Row {
     machine::pause(Duration::from_secs(3));
     let status = engine.status();
     let number = |name: &str| status[name].as_u64().unwrap_or(0);
-    assert_eq!(number("posts"), u64::from(communities) * u64::from(posts), "all are there");
+    let all = u64::from(communities) * u64::from(posts);
+    assert_eq!(number("posts"), all, "all are there");
+    let (resident, start) = (machine::resident_of(engine.pid()), engine.start.as_secs_f64());
+    let disk = bytes_in(&home.path().join("log"));
+    drop(engine);
     Row {
         communities: number("communities"),
         posts: number("posts"),
-        resident: machine::resident_of(engine.pid()),
+        resident,
         empty,
-        disk: bytes_in(&home.path().join("log")),
+        disk,
         replay,
-        start: engine.start.as_secs_f64(),
+        start,
+        start_from_log: start_from_log(plan, home.path(), all),
     }
 }
+
+/// Seconds of a start without a snapshot, which must come to the same posts.
+fn start_from_log(plan: &Plan, data_dir: &Path, posts: u64) -> Option<f64> {
+    let log = data_dir.join("log");
+    if !log.join(FIRST_SEGMENT).exists() {
+        return None;
+    }
+    for file in std::fs::read_dir(&log).expect("a directory").flatten().map(|entry| entry.path()) {
+        if file.extension().is_some_and(|extension| extension == "snap") {
+            std::fs::remove_file(file).expect("removed");
+        }
+    }
+    let engine = Engine::start(&plan.binary, data_dir, &NOWHERE);
+    assert_eq!(engine.status()["posts"].as_u64(), Some(posts), "all are there again");
+    Some(engine.start.as_secs_f64())
+}
+
+/// The one with the first batch of all.
+const FIRST_SEGMENT: &str = "00000000000000000001.seg";
 
 fn bytes_in(dir: &Path) -> u64 {
     let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
