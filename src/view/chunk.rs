@@ -8,11 +8,12 @@ use std::cmp::Ordering as Order;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::author::Author;
 use super::entry::{Entry, Meta};
 use super::seats::Seats;
 use crate::fact::{CommunityId, PostKey, Tags};
 use crate::sync::{AtomicU32, AtomicUsize, Ordering};
-use crate::syntax::{Did, RecordKey, Tid, compare_before_slash};
+use crate::syntax::{RecordKey, Tid};
 
 /// A record key: nearly always a TID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,21 +58,24 @@ impl<'a> Rkey<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key<'a> {
     pub(super) time_millis: i64,
-    pub(super) did: &'a str,
+    pub(super) author: Author<'a>,
     pub(super) rkey: Rkey<'a>,
 }
 
 impl<'a> Key<'a> {
     pub(super) fn new(post: &'a PostKey) -> Self {
-        Self { time_millis: post.time_millis, did: post.did.as_str(), rkey: Rkey::new(post.rkey.as_str()) }
+        Self {
+            time_millis: post.time_millis,
+            author: Author::new(post.did.as_str()),
+            rkey: Rkey::new(post.rkey.as_str()),
+        }
     }
 }
 
 impl Key<'_> {
     /// The key as cursors keep it.
     pub(super) fn to_post(self) -> PostKey {
-        let did = Did::parse(self.did).expect("invariant: it was a DID");
-        PostKey { time_millis: self.time_millis, did, rkey: self.rkey.to_record_key() }
+        PostKey { time_millis: self.time_millis, did: self.author.to_did(), rkey: self.rkey.to_record_key() }
     }
 }
 
@@ -79,7 +83,7 @@ impl Ord for Key<'_> {
     fn cmp(&self, other: &Self) -> Order {
         self.time_millis
             .cmp(&other.time_millis)
-            .then_with(|| compare_before_slash(self.did, other.did))
+            .then_with(|| self.author.cmp(&other.author))
             .then_with(|| self.rkey.cmp(other.rkey))
     }
 }
@@ -244,9 +248,8 @@ impl Chunk {
         self.time_millis(meta).cmp(&key.time_millis).then_with(|| {
             // A seat that the pinned root does not have belongs to an entry that came after the pin. Such entries are last
             // in the last chunk. Taken as greatest, they do not lead a search among those before them astray.
-            let Some(seat) = seats.get(meta.seat()) else { return Order::Greater };
-            compare_before_slash(seat.did(), key.did)
-                .then_with(|| self.rkey(entry.rkey.load(Ordering::Relaxed), meta).cmp(key.rkey))
+            let Some(author) = seats.author(meta.seat()) else { return Order::Greater };
+            author.cmp(&key.author).then_with(|| self.rkey(entry.rkey.load(Ordering::Relaxed), meta).cmp(key.rkey))
         })
     }
 

@@ -27,17 +27,20 @@
 //! Architecture Invariant: nothing here decides who is a member or what is hidden: the fold does.
 #![forbid(unsafe_code)]
 
+mod author;
 mod chunk;
 mod community;
 mod cursor;
 mod entry;
 mod excluded;
+mod line;
 mod map;
 mod mix;
 mod mixed;
 mod page;
 mod room;
 mod root;
+mod seat_index;
 mod seats;
 mod writer;
 

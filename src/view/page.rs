@@ -10,9 +10,11 @@
 
 use std::sync::atomic::Ordering;
 
+use super::author::Author;
 use super::chunk::{Key, Rkey};
 use super::cursor::{self, PageCursor};
 use super::entry::{Entry, Meta};
+use super::line::{LINE_LENGTH, write_line, write_uri};
 use super::mix::{GLOBAL, OWN, PARENT};
 use super::root::{Pin, Root};
 
@@ -100,9 +102,9 @@ impl Page {
     /// The AT-URIs, in the order of the feed.
     pub fn uris(&self) -> impl Iterator<Item = String> + '_ {
         self.items.iter().map(|item| {
-            let (did, rkey) = self.words(item);
+            let (author, rkey) = self.words(item);
             let mut text = Vec::new();
-            write_uri(did, rkey, &mut text);
+            write_uri(author, rkey, &mut text);
             String::from_utf8(text).expect("invariant: DIDs and record keys are ASCII")
         })
     }
@@ -116,12 +118,12 @@ impl Page {
     }
 
     fn last_key(&self, time_millis: i64) -> Option<Key<'_>> {
-        let (did, rkey) = self.words(self.items.last()?);
-        Some(Key { time_millis, did, rkey })
+        let (author, rkey) = self.words(self.items.last()?);
+        Some(Key { time_millis, author, rkey })
     }
 
     /// Author and rkey of an item.
-    fn words(&self, item: &Item) -> (&str, Rkey<'_>) {
+    fn words(&self, item: &Item) -> (Author<'_>, Rkey<'_>) {
         if item.source == OWN as u8 {
             return self.pins.own.words(item);
         }
@@ -143,15 +145,11 @@ impl Page {
     ///
     /// Nothing is escaped: DIDs, record keys and page cursors hold no character that JSON would want escaped.
     pub fn write_json(&self, out: &mut Vec<u8>) {
-        out.reserve(FRAME_BYTES + self.items.len() * Line::LENGTH);
+        out.reserve(FRAME_BYTES + self.items.len() * LINE_LENGTH);
         out.extend_from_slice(b"{\"feed\":[");
         for item in &self.items {
-            let (did, rkey) = self.words(item);
-            if !Line::write(did, rkey, out) {
-                out.extend_from_slice(BEFORE_POST);
-                write_uri(did, rkey, out);
-                out.extend_from_slice(AFTER_POST);
-            }
+            let (author, rkey) = self.words(item);
+            write_line(author, rkey, out);
         }
         if !self.items.is_empty() {
             // The comma after the last item.
@@ -175,79 +173,3 @@ impl std::fmt::Debug for Page {
 
 /// Enough for all but the items, with a cursor of the usual length.
 const FRAME_BYTES: usize = 128;
-
-const BEFORE_POST: &[u8] = b"{\"post\":\"";
-const AFTER_POST: &[u8] = b"\"},";
-const SCHEME: &[u8] = b"at://";
-const COLLECTION: &[u8] = b"/app.bsky.feed.post/";
-
-fn write_uri(did: &str, rkey: Rkey<'_>, out: &mut Vec<u8>) {
-    out.extend_from_slice(SCHEME);
-    out.extend_from_slice(did.as_bytes());
-    out.extend_from_slice(COLLECTION);
-    match rkey {
-        Rkey::Tid(tid) => out.extend_from_slice(&tid.to_bytes()),
-        Rkey::Text(text) => out.extend_from_slice(text.as_bytes()),
-    }
-}
-
-/// The usual item: a `did:plc` (always 32 bytes) and a TID (always 13). It has one length, so a blank line is copied by a
-/// handful of moves, and filled where it lies; the other path costs five calls of `memcpy`.
-struct Line;
-
-impl Line {
-    const DID_AT: usize = BEFORE_POST.len() + SCHEME.len();
-    const DID_LENGTH: usize = 32;
-    const TID_AT: usize = Self::DID_AT + Self::DID_LENGTH + COLLECTION.len();
-    const TID_LENGTH: usize = 13;
-    const LENGTH: usize = Self::TID_AT + Self::TID_LENGTH + AFTER_POST.len();
-
-    const BLANK: [u8; Self::LENGTH] = {
-        let mut line = [b'?'; Self::LENGTH];
-        let (before, rest) = line.split_at_mut(BEFORE_POST.len());
-        before.copy_from_slice(BEFORE_POST);
-        let (scheme, rest) = rest.split_at_mut(SCHEME.len());
-        scheme.copy_from_slice(SCHEME);
-        let (_, rest) = rest.split_at_mut(Self::DID_LENGTH);
-        let (collection, rest) = rest.split_at_mut(COLLECTION.len());
-        collection.copy_from_slice(COLLECTION);
-        let (_, rest) = rest.split_at_mut(Self::TID_LENGTH);
-        rest.copy_from_slice(AFTER_POST);
-        line
-    };
-
-    /// Appends the line of an item; `false` where it is not the usual one.
-    fn write(did: &str, rkey: Rkey<'_>, out: &mut Vec<u8>) -> bool {
-        let Rkey::Tid(tid) = rkey else { return false };
-        let Ok(did) = <&[u8; Self::DID_LENGTH]>::try_from(did.as_bytes()) else { return false };
-        let at = out.len();
-        out.extend_from_slice(&Self::BLANK);
-        let line = &mut out[at..at + Self::LENGTH];
-        line[Self::DID_AT..][..Self::DID_LENGTH].copy_from_slice(did);
-        line[Self::TID_AT..][..Self::TID_LENGTH].copy_from_slice(&tid.to_bytes());
-        true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::syntax::Tid;
-
-    #[test]
-    fn both_paths_write_the_same_line() {
-        for (number, did) in [(0, "did:plc:ewvi7nxzyoun6zhxrhs64oiz"), (u64::MAX, "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa")] {
-            let rkey = Rkey::Tid(Tid::from_u64(number));
-            let mut slow = BEFORE_POST.to_vec();
-            write_uri(did, rkey, &mut slow);
-            slow.extend_from_slice(AFTER_POST);
-            let mut fast = Vec::new();
-            assert!(Line::write(did, rkey, &mut fast));
-            assert_eq!(fast, slow);
-        }
-        let mut out = Vec::new();
-        assert!(!Line::write("did:web:example.org", Rkey::Tid(Tid::from_u64(1)), &mut out));
-        assert!(!Line::write("did:plc:ewvi7nxzyoun6zhxrhs64oiz", Rkey::Text("self"), &mut out));
-        assert!(out.is_empty());
-    }
-}

@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::author::Author;
 use super::chunk::{Chunk, Hashtags, Key, Row, RowRkey, offset_millis};
 use super::root::Root;
 use super::seats::{Dids, SeatTable, Taken};
@@ -93,9 +94,9 @@ impl Room {
     }
 
     /// Shows or hides an author's posts. `false` where every seat is taken.
-    pub(super) fn show(&mut self, did: &str, shown: bool, dids: &mut Dids) -> bool {
+    pub(super) fn show(&mut self, author: Author<'_>, shown: bool, dids: &mut Dids) -> bool {
         // Who has no seat is not shown.
-        let seat = if shown { self.take_seat(did, dids) } else { self.seats.get(did) };
+        let seat = if shown { self.take_seat(author, dids) } else { self.seats.get(author) };
         let Some(seat) = seat else { return !shown };
         if let Some(seat) = self.seats.seats.get(seat) {
             seat.show(shown);
@@ -103,8 +104,8 @@ impl Room {
         true
     }
 
-    fn take_seat(&mut self, did: &str, dids: &mut Dids) -> Option<u32> {
-        match self.seats.take(did, dids) {
+    fn take_seat(&mut self, author: Author<'_>, dids: &mut Dids) -> Option<u32> {
+        match self.seats.take(author, dids) {
             Taken::Seat(seat) => Some(seat),
             Taken::InNewSegment(seat) => {
                 self.is_dirty = true;
@@ -117,7 +118,7 @@ impl Room {
     /// `false` where the post is there already, or every seat is taken.
     pub(super) fn insert(&mut self, post: &PostKey, tags: Tags, hidden: bool, dids: &mut Dids) -> bool {
         let key = Key::new(post);
-        let Some(seat) = self.take_seat(key.did, dids) else { return false };
+        let Some(seat) = self.take_seat(key.author, dids) else { return false };
         let row = Row { time_millis: key.time_millis, seat, hidden, rkey: key.rkey.into(), tags: self.kept(tags) };
         match self.place(key) {
             Place::Here(at, index) => {
@@ -149,7 +150,7 @@ impl Room {
     pub(super) fn share(&mut self, post: &PostKey, tags: Tags, dids: &mut Dids) -> bool {
         // Here an author is shown by their posts' being here.
         self.retag(post, tags.clone())
-            || (self.show(post.did.as_str(), true, dids) && self.insert(post, tags, false, dids))
+            || (self.show(Author::new(post.did.as_str()), true, dids) && self.insert(post, tags, false, dids))
     }
 
     /// Puts many posts behind all others, in chunks of their own. Says how many: those whose authors find no seat are left
@@ -196,7 +197,7 @@ impl Room {
         if let Some(seat) = known.seats.get(&author) {
             return Some(*seat);
         }
-        let did = known.authors[author as usize].as_str();
+        let did = Author::new(known.authors[author as usize].as_str());
         if self.hashtags == Hashtags::Many && !self.show(did, true, dids) {
             return None;
         }

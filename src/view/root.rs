@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use arc_swap::Guard;
 
+use super::author::Author;
 use super::chunk::{Chunk, Key, Rkey};
 use super::entry::{Entry, Meta};
 use super::page::Item;
@@ -78,16 +79,16 @@ impl Root {
     }
 
     /// Author and rkey of an item of this root.
-    pub(super) fn words(&self, item: &Item) -> (&str, Rkey<'_>) {
+    pub(super) fn words(&self, item: &Item) -> (Author<'_>, Rkey<'_>) {
         // The walk met both under this pin.
-        let seat = self.seats.get(item.meta.seat()).expect("invariant: the walk found the seat");
-        (seat.did(), self.chunks[item.chunk as usize].rkey(item.rkey, item.meta))
+        let author = self.seats.author(item.meta.seat()).expect("invariant: the walk found the seat");
+        (author, self.chunks[item.chunk as usize].rkey(item.rkey, item.meta))
     }
 
     /// The key of an item of this root.
     pub(super) fn key(&self, item: &Item) -> Key<'_> {
-        let (did, rkey) = self.words(item);
-        Key { time_millis: self.time_millis(item), did, rkey }
+        let (author, rkey) = self.words(item);
+        Key { time_millis: self.time_millis(item), author, rkey }
     }
 
     /// The time of an item of this root.

@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 
 use rustc_hash::FxHashMap;
 
+use super::author::Author;
 use super::chunk::Hashtags;
 use super::excluded::Excluded;
 use super::room::{FilledSeats, Room};
@@ -85,7 +86,9 @@ impl Writer {
         let done = match change {
             Change::Open { id, info } => self.open(id, info),
             Change::Close { id } => self.close(id),
-            Change::Author { id, did, shown } => self.in_room(id, |room, dids| room.show(did.as_str(), shown, dids)),
+            Change::Author { id, did, shown } => {
+                self.in_room(id, |room, dids| room.show(Author::new(did.as_str()), shown, dids))
+            }
             Change::Insert { id, post, tags, hidden } => {
                 self.in_room(id, |room, dids| room.insert(&post, tags, hidden, dids))
             }

@@ -6,6 +6,7 @@ use super::retag::{a_post, carried, tags};
 use crate::fact::{FilledPost, PostKey, ShortKey, Tags};
 use crate::limits::CHUNK_ENTRIES;
 use crate::syntax::Did;
+use crate::view::author::Author;
 use crate::view::chunk::Hashtags;
 use crate::view::room::{FilledSeats, Room};
 use crate::view::root::Root;
@@ -55,8 +56,8 @@ fn a_filled_ring_is_the_one_that_inserts_make() {
                     piece_filled.reverse();
                 }
                 for (post, tags) in piece {
-                    told.show(post.did.as_str(), true, &mut dids);
-                    bulk.show(post.did.as_str(), true, &mut dids);
+                    told.show(Author::new(post.did.as_str()), true, &mut dids);
+                    bulk.show(Author::new(post.did.as_str()), true, &mut dids);
                     assert!(told.insert(post, tags.clone(), is_hidden(post, hashtags), &mut dids));
                 }
                 if rng.u32(..4) == 0 {
