@@ -253,6 +253,14 @@ impl Chunk {
         })
     }
 
+    /// Whether the first entry is before a key. Its time is known without touching it.
+    pub(super) fn begins_before(&self, key: Key<'_>, seats: &Seats) -> bool {
+        if self.base_millis != key.time_millis {
+            return self.base_millis < key.time_millis;
+        }
+        self.entries().first().is_some_and(|first| self.compare(first, key, seats).is_lt())
+    }
+
     /// Rows of those of some entries (all where the range is wider) that are not removed.
     pub(super) fn rows(&self, range: Range<usize>) -> impl Iterator<Item = Row> + '_ {
         let entries = self.entries();

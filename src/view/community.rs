@@ -9,6 +9,7 @@ use arc_swap::{ArcSwap, Guard};
 
 use super::PageCursor;
 use super::excluded::Excluded;
+use super::heads::{Ask, Generation, Horizon};
 use super::page::{End, Page};
 use super::root::{Pin, Root};
 use crate::fact::{CommunityId, CommunityInfo};
@@ -23,12 +24,31 @@ pub struct Community {
     excluded: ArcSwap<Excluded>,
     /// Whether `info` gives a share to anything but the community's own posts: a page of one source need not load it.
     is_mixed: AtomicBool,
+    /// Of the pages of its own posts.
+    generation: Generation,
 }
 
 impl Community {
-    pub(super) fn new(id: CommunityId, info: Arc<CommunityInfo>) -> Self {
-        let is_mixed = AtomicBool::new(is_mixed(&info));
-        Self { id, info: ArcSwap::new(info), root: ArcSwap::default(), excluded: ArcSwap::default(), is_mixed }
+    /// `birth` is another one for each community that is ever opened.
+    pub(super) fn new(id: CommunityId, info: Arc<CommunityInfo>, birth: u64) -> Self {
+        Self {
+            id,
+            is_mixed: AtomicBool::new(is_mixed(&info)),
+            info: ArcSwap::new(info),
+            root: ArcSwap::default(),
+            excluded: ArcSwap::default(),
+            generation: Generation::new(birth),
+        }
+    }
+
+    /// Writer only: whatever may show on a page of the community's own posts is changed in here.
+    pub(super) fn change<R>(&self, act: impl FnOnce() -> R) -> R {
+        self.generation.change(act)
+    }
+
+    /// Asks for the first page of its own posts, before walking for it.
+    pub(super) fn ask(&self, now: Time, limit: usize) -> Option<Ask> {
+        self.generation.ask(limit.clamp(1, PAGE_ITEMS_MAX), oldest_visible_millis(now))
     }
 
     /// Its id.
@@ -73,26 +93,45 @@ impl Community {
     /// A post is visible where its author is shown, it is neither hidden nor removed, and at `now` it is younger than
     /// [`RETENTION_MICROS`]. The page pins what it shows: render it, and let it go before waiting for anything.
     pub fn page(&self, now: Time, limit: usize, after: Option<&PageCursor>) -> Page {
+        self.walk(now, limit, after).0
+    }
+
+    /// The first page of its own posts, and when it is the same.
+    pub(super) fn first_page(&self, now: Time, limit: usize) -> (Page, Horizon) {
+        let (page, next_millis) = self.walk(now, limit, None);
+        let horizon = match next_millis {
+            // However far back one looked, the page would end here.
+            Some(until_millis) => Horizon { from_millis: i64::MIN, until_millis },
+            None => Horizon {
+                from_millis: oldest_visible_millis(now),
+                until_millis: page.last_millis().unwrap_or(i64::MAX),
+            },
+        };
+        (page, horizon)
+    }
+
+    /// A page, and the time of the item behind its last one, where one follows.
+    fn walk(&self, now: Time, limit: usize, after: Option<&PageCursor>) -> (Page, Option<i64>) {
         let root = self.root.load();
         let limit = limit.clamp(1, PAGE_ITEMS_MAX);
         let mut items = Vec::with_capacity(limit);
-        let (mut last_millis, mut more) = (0, false);
+        let mut next_millis = None;
         root.walk(after.and_then(PageCursor::own), oldest_visible_millis(now), |item, time_millis| {
             if items.len() == limit {
-                more = true;
+                next_millis = Some(time_millis);
                 return false;
             }
             items.push(item);
-            last_millis = time_millis;
             true
         });
+        let more = next_millis.is_some();
         let mixed = after.filter(|after| more && !after.is_own());
         let end = match (mixed, items.last()) {
             // Another mix was read before, and may be again: where the others stood is kept.
             (Some(after), Some(last)) => Some(End::Mixed(Box::new(after.with_own(root.key(last).to_post())))),
-            _ => more.then_some(End::Own { time_millis: last_millis }),
+            _ => more.then_some(End::Own),
         };
-        Page::own(root, items, end)
+        (Page::own(root, items, end), next_millis)
     }
 }
 

@@ -33,6 +33,7 @@ mod community;
 mod cursor;
 mod entry;
 mod excluded;
+mod heads;
 mod line;
 mod map;
 mod mix;
@@ -58,12 +59,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 
 use crate::fact::CommunityId;
 #[cfg(doc)]
 use crate::fact::{Change, PostKey};
 use crate::syntax::Did;
 use crate::syntax::Time;
+use heads::{Ask, Heads};
 use map::Map;
 use page::Pins;
 use root::Root;
@@ -83,6 +86,7 @@ struct Shared {
     map: ArcSwap<Map>,
     /// Every post that is visible in some community, once.
     global: ArcSwap<Root>,
+    heads: Heads,
     /// Grows each time that `map` is swapped, after it was.
     version: AtomicU64,
     posts: AtomicU64,
@@ -127,6 +131,53 @@ impl View {
         mixed::page(community, &info, pins, now, limit, after)
     }
 
+    /// Appends the body of `getFeedSkeleton` to `out`: that of [`View::page`], which may have been rendered before.
+    pub fn write_page(
+        &self,
+        community: &Community,
+        now: Time,
+        limit: usize,
+        after: Option<&PageCursor>,
+        out: &mut Vec<u8>,
+    ) {
+        let Some(ask) = ask(community, now, limit, after) else {
+            return self.page(community, now, limit, after).write_json(out);
+        };
+        if self.0.heads.serve(ask, |body| out.extend_from_slice(body)).is_none() {
+            self.walk(community, now, ask, limit, out);
+        }
+    }
+
+    /// The same body, to be sent as it lies: where it was rendered before it is not copied. One that is rendered now is
+    /// written into a buffer of at least `capacity` bytes.
+    pub fn body(
+        &self,
+        community: &Community,
+        now: Time,
+        limit: usize,
+        after: Option<&PageCursor>,
+        capacity: usize,
+    ) -> Bytes {
+        let ask = ask(community, now, limit, after);
+        if let Some(body) = ask.and_then(|ask| self.0.heads.serve(ask, Bytes::clone)) {
+            return body;
+        }
+        let mut out = Vec::with_capacity(capacity);
+        match ask {
+            Some(ask) => self.walk(community, now, ask, limit, &mut out),
+            None => self.page(community, now, limit, after).write_json(&mut out),
+        }
+        out.into()
+    }
+
+    /// Renders the first page of a community's own posts, for others too.
+    fn walk(&self, community: &Community, now: Time, ask: Ask, limit: usize, out: &mut Vec<u8>) {
+        let start = out.len();
+        let (page, horizon) = community.first_page(now, limit);
+        page.write_json(out);
+        self.0.heads.offer(ask, &out[start..], horizon);
+    }
+
     /// All that are served at this moment, sorted by id.
     pub fn communities(&self) -> Vec<Arc<Community>> {
         self.0.map.load().sorted()
@@ -145,6 +196,11 @@ impl View {
             ignored: self.0.ignored.load(Ordering::Relaxed),
         }
     }
+}
+
+/// What may have been rendered before: the first page of a community's own posts.
+fn ask(community: &Community, now: Time, limit: usize, after: Option<&PageCursor>) -> Option<Ask> {
+    if after.is_some() || community.is_mixed() { None } else { community.ask(now, limit) }
 }
 
 impl std::fmt::Debug for View {

@@ -10,11 +10,10 @@
 
 use std::sync::atomic::Ordering;
 
-use super::author::Author;
-use super::chunk::{Key, Rkey};
+use super::chunk::Key;
 use super::cursor::{self, PageCursor};
 use super::entry::{Entry, Meta};
-use super::line::{LINE_LENGTH, write_line, write_uri};
+use super::line::{LINE_LENGTH, write_uri};
 use super::mix::{GLOBAL, OWN, PARENT};
 use super::root::{Pin, Root};
 
@@ -56,8 +55,8 @@ pub(super) struct Item {
 
 /// What the cursor says.
 pub(super) enum End {
-    /// Behind the last item, beside its words.
-    Own { time_millis: i64 },
+    /// Behind the last item.
+    Own,
     /// Whatever it says.
     Mixed(Box<PageCursor>),
 }
@@ -102,7 +101,7 @@ impl Page {
     /// The AT-URIs, in the order of the feed.
     pub fn uris(&self) -> impl Iterator<Item = String> + '_ {
         self.items.iter().map(|item| {
-            let (author, rkey) = self.words(item);
+            let (author, rkey) = self.root(item).words(item);
             let mut text = Vec::new();
             write_uri(author, rkey, &mut text);
             String::from_utf8(text).expect("invariant: DIDs and record keys are ASCII")
@@ -112,29 +111,34 @@ impl Page {
     /// Where the next page goes on; `None` where nothing visible follows.
     pub fn cursor(&self) -> Option<PageCursor> {
         match self.end.as_ref()? {
-            End::Own { time_millis } => Some(PageCursor::behind(self.last_key(*time_millis)?.to_post())),
+            End::Own => Some(PageCursor::behind(self.last_key()?.to_post())),
             End::Mixed(cursor) => Some((**cursor).clone()),
         }
     }
 
-    fn last_key(&self, time_millis: i64) -> Option<Key<'_>> {
-        let (author, rkey) = self.words(self.items.last()?);
-        Some(Key { time_millis, author, rkey })
+    /// The time of the last item.
+    pub(super) fn last_millis(&self) -> Option<i64> {
+        self.items.last().map(|item| self.root(item).time_millis(item))
     }
 
-    /// Author and rkey of an item.
-    fn words(&self, item: &Item) -> (Author<'_>, Rkey<'_>) {
+    fn last_key(&self) -> Option<Key<'_>> {
+        self.items.last().map(|item| self.root(item).key(item))
+    }
+
+    /// Where an item came from.
+    #[inline]
+    fn root(&self, item: &Item) -> &Root {
         if item.source == OWN as u8 {
-            return self.pins.own.words(item);
+            return &self.pins.own;
         }
-        self.pins.root(item.source()).expect("invariant: the item came from there").words(item)
+        self.pins.root(item.source()).expect("invariant: the item came from there")
     }
 
     /// Appends the cursor's text.
     fn write_cursor(&self, end: &End, out: &mut Vec<u8>) {
         match end {
-            End::Own { time_millis } => {
-                let key = self.last_key(*time_millis).expect("invariant: a page without items has no cursor");
+            End::Own => {
+                let key = self.last_key().expect("invariant: a page without items has no cursor");
                 cursor::write_own(key, out);
             }
             End::Mixed(cursor) => cursor.write(out),
@@ -148,8 +152,7 @@ impl Page {
         out.reserve(FRAME_BYTES + self.items.len() * LINE_LENGTH);
         out.extend_from_slice(b"{\"feed\":[");
         for item in &self.items {
-            let (author, rkey) = self.words(item);
-            write_line(author, rkey, out);
+            self.root(item).write_line(item, out);
         }
         if !self.items.is_empty() {
             // The comma after the last item.

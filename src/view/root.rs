@@ -17,9 +17,11 @@ use arc_swap::Guard;
 use super::author::Author;
 use super::chunk::{Chunk, Key, Rkey};
 use super::entry::{Entry, Meta};
+use super::line::{write_line, write_usual_line};
 use super::page::Item;
-use super::seats::Seats;
+use super::seats::{Seat, Seats};
 use crate::fact::{CommunityId, PostKey};
+use crate::syntax::Tid;
 
 /// The chunks and seats of one ring at one moment.
 #[derive(Debug, Default)]
@@ -65,9 +67,7 @@ impl Root {
     fn start(&self, after: Option<&PostKey>) -> (usize, Option<usize>) {
         let Some(after) = after else { return (self.chunks.len(), None) };
         let key = Key::new(after);
-        let count = self.chunks.partition_point(|chunk| {
-            chunk.entries().first().is_some_and(|first| chunk.compare(first, key, &self.seats).is_lt())
-        });
+        let count = self.chunks.partition_point(|chunk| chunk.begins_before(key, &self.seats));
         let length = count.checked_sub(1).map(|at| self.older(at, key));
         (count, length)
     }
@@ -83,6 +83,22 @@ impl Root {
         // The walk met both under this pin.
         let author = self.seats.author(item.meta.seat()).expect("invariant: the walk found the seat");
         (author, self.chunks[item.chunk as usize].rkey(item.rkey, item.meta))
+    }
+
+    /// Appends the line of an item of this root.
+    #[inline]
+    pub(super) fn write_line(&self, item: &Item, out: &mut Vec<u8>) {
+        let plc = self.seats.get(item.meta.seat()).and_then(Seat::plc);
+        match plc.filter(|_| !item.meta.is_side()) {
+            Some(plc) => write_usual_line(&plc, Tid::from_u64(item.rkey), out),
+            None => self.write_unusual_line(item, out),
+        }
+    }
+
+    #[cold]
+    fn write_unusual_line(&self, item: &Item, out: &mut Vec<u8>) {
+        let (author, rkey) = self.words(item);
+        write_line(author, rkey, out);
     }
 
     /// The key of an item of this root.

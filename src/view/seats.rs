@@ -52,7 +52,8 @@ impl Seat {
     }
 
     /// Whose it is, where that is a usual DID.
-    fn plc(&self) -> Option<[u64; 3]> {
+    #[inline]
+    pub(super) fn plc(&self) -> Option<[u64; 3]> {
         let is_plc = self.state.load(Ordering::Relaxed) & PLC != 0;
         is_plc.then(|| std::array::from_fn(|at| self.plc[at].load(Ordering::Relaxed)))
     }
@@ -99,6 +100,7 @@ impl Segment {
 pub(super) struct Seats(Vec<Segment>);
 
 impl Seats {
+    #[inline]
     pub(super) fn get(&self, seat: u32) -> Option<&Seat> {
         let (segment, at) = place(seat);
         self.0.get(segment)?.seats.get(at)

@@ -2,20 +2,22 @@
 //!
 //! The root is swapped by `arc-swap`, which loom cannot see into; a mutex around it stands for it here. What is tried is
 //! what this module promises beyond that: the published length, the words of entries, their flags, and seats, all of
-//! which readers see before a swap.
+//! which readers see before a swap; and that what was rendered before a change is not served after it.
 
 use std::sync::Arc as Shared;
 
+use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
 
 use super::author::Author;
 use super::chunk::{Hashtags, Rkey};
+use super::heads::{Generation, Heads, Horizon};
 use super::room::Room;
 use super::root::Root;
 use super::seats::Dids;
 use crate::fact::{CommunityId, PostKey, Tags};
-use crate::limits::{CHUNK_ENTRIES, CHUNK_ENTRIES_FIRST};
+use crate::limits::{CHUNK_ENTRIES, CHUNK_ENTRIES_FIRST, HEADS};
 use crate::syntax::{Did, Tid};
 
 /// What readers pin.
@@ -176,4 +178,75 @@ fn a_new_author_is_known_when_their_post_is_seen() {
             assert_eq!(read(&board), [2, 1]);
         });
     }
+}
+
+/// What readers of bodies share: the board, and what was rendered from it.
+struct Shelf {
+    board: Board,
+    generation: Generation,
+    heads: Heads,
+}
+
+impl Shelf {
+    /// The numbers of the posts on a first page, as a view gives it: kept, or walked for and offered.
+    fn read(&self) -> Vec<u8> {
+        let walk = || read(&self.board).into_iter().map(|number| u8::try_from(number).expect("small")).collect();
+        let Some(ask) = self.generation.ask(50, 0) else { return walk() };
+        self.heads.serve(ask, |body| body.to_vec()).unwrap_or_else(|| {
+            let body: Vec<u8> = walk();
+            self.heads.offer(ask, &body, Horizon { from_millis: i64::MIN, until_millis: i64::MAX });
+            body
+        })
+    }
+}
+
+/// A reader who asks after a change, and one who has seen it before, are not given what was rendered without it; neither
+/// by themselves nor by each other.
+fn model_bodies(preemptions: usize, change: fn(&mut Desk), before: &'static [u8], after: &'static [u8]) {
+    model(preemptions, move || {
+        let mut desk = Desk::new(Hashtags::One, 1..=1);
+        let (generation, heads) = (Generation::new(1), Heads::default());
+        let shelf = Arc::new(Shelf { board: Arc::clone(&desk.board), generation, heads });
+        let is_done = Arc::new(AtomicBool::new(false));
+        let writing = {
+            let (shelf, is_done) = (Arc::clone(&shelf), Arc::clone(&is_done));
+            thread::spawn(move || {
+                shelf.generation.change(|| change(&mut desk));
+                is_done.store(true, Ordering::Release);
+            })
+        };
+        let other = {
+            let shelf = Arc::clone(&shelf);
+            thread::spawn(move || [(); 2].map(|()| shelf.read()))
+        };
+        let was_done = is_done.load(Ordering::Acquire);
+        let mine = [(); 2].map(|()| shelf.read());
+        assert!(!was_done || mine.iter().all(|page| page == after), "asked after the change: {mine:?}");
+        writing.join().expect("no panic");
+        let others = other.join().expect("no panic");
+        for pages in [&mine, &others] {
+            assert!(pages.iter().all(|page| page == before || page == after), "{pages:?}");
+            assert!(pages[0] != after || pages[1] == after, "what was seen is seen again: {pages:?}");
+        }
+        for _ in 0..3 {
+            assert_eq!(shelf.read(), after, "after the change");
+        }
+    });
+}
+
+/// Where there is but one slot, and bodies are kept at the second asking.
+#[test]
+fn a_hide_is_not_followed_by_a_body_that_shows_the_post() {
+    const { assert!(HEADS == 1) };
+    model_bodies(2, |desk| assert!(desk.room.hide(&post(1, AUTHOR), true)), &[1], &[]);
+}
+
+#[test]
+fn an_author_who_goes_is_not_in_a_body_that_comes_after() {
+    model_bodies(2, |desk| assert!(desk.room.show(Author::new(AUTHOR), false, &mut desk.dids)), &[1], &[]);
+}
+
+#[test]
+fn a_post_that_was_seen_is_in_every_body_that_comes_after() {
+    model_bodies(2, |desk| desk.insert(2, AUTHOR), &[1], &[2, 1]);
 }

@@ -30,6 +30,8 @@ pub struct Writer {
     dids: Dids,
     posts: u64,
     ignored: u64,
+    /// Communities that were ever opened.
+    births: u64,
     /// Of the ring that was filled last.
     filling: Option<FilledSeats>,
     /// Communities whose root or exclusions have changed.
@@ -58,7 +60,7 @@ impl Served {
             self.community.set_excluded(self.excluded.clone());
         }
         if let Some(root) = self.room.take_root() {
-            self.community.set_root(root);
+            self.community.change(|| self.community.set_root(root));
         }
     }
 }
@@ -73,6 +75,7 @@ impl Writer {
             dids: Dids::default(),
             posts: 0,
             ignored: 0,
+            births: 0,
             filling: None,
             dirty: Vec::new(),
             changed: FxHashMap::default(),
@@ -152,13 +155,14 @@ impl Writer {
     fn open(&mut self, id: CommunityId, info: Arc<CommunityInfo>) -> bool {
         if let Some(Served { community, .. }) = self.rooms.get(&id) {
             let is_renamed = community.info().uri != info.uri;
-            community.set_info(info);
+            community.change(|| community.set_info(info));
             if is_renamed {
                 self.changed.insert(id, Some(Arc::clone(community)));
             }
             return true;
         }
-        let community = Arc::new(Community::new(id, info));
+        self.births += 1;
+        let community = Arc::new(Community::new(id, info, self.births));
         self.changed.insert(id, Some(Arc::clone(&community)));
         let (room, excluded) = (Room::new(Hashtags::One), Excluded::default());
         self.rooms.insert(id, Served { community, room, excluded, is_excluded_dirty: false });
@@ -203,7 +207,8 @@ impl Writer {
     fn in_room(&mut self, id: CommunityId, act: impl FnOnce(&mut Room, &mut Dids) -> bool) -> bool {
         let Some(served) = self.rooms.get_mut(&id) else { return false };
         let (was_dirty, had) = (served.is_dirty(), served.room.live);
-        let done = act(&mut served.room, &mut self.dids);
+        let (room, dids) = (&mut served.room, &mut self.dids);
+        let done = served.community.change(|| act(room, dids));
         if served.is_dirty() && !was_dirty {
             self.dirty.push(id);
         }
