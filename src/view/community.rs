@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::{ArcSwap, Guard};
 
 use super::PageCursor;
+use super::cursor;
 use super::excluded::Excluded;
 use super::heads::{Ask, Generation, Horizon};
-use super::page::{End, Page};
+use super::page::{self, End, Page};
 use super::root::{Pin, Root};
 use crate::fact::{CommunityId, CommunityInfo};
 use crate::limits::{PAGE_ITEMS_MAX, RETENTION_MICROS};
@@ -93,45 +94,52 @@ impl Community {
     /// A post is visible where its author is shown, it is neither hidden nor removed, and at `now` it is younger than
     /// [`RETENTION_MICROS`]. The page pins what it shows: render it, and let it go before waiting for anything.
     pub fn page(&self, now: Time, limit: usize, after: Option<&PageCursor>) -> Page {
-        self.walk(now, limit, after).0
-    }
-
-    /// The first page of its own posts, and when it is the same.
-    pub(super) fn first_page(&self, now: Time, limit: usize) -> (Page, Horizon) {
-        let (page, next_millis) = self.walk(now, limit, None);
-        let horizon = match next_millis {
-            // However far back one looked, the page would end here.
-            Some(until_millis) => Horizon { from_millis: i64::MIN, until_millis },
-            None => Horizon {
-                from_millis: oldest_visible_millis(now),
-                until_millis: page.last_millis().unwrap_or(i64::MAX),
-            },
-        };
-        (page, horizon)
-    }
-
-    /// A page, and the time of the item behind its last one, where one follows.
-    fn walk(&self, now: Time, limit: usize, after: Option<&PageCursor>) -> (Page, Option<i64>) {
         let root = self.root.load();
         let limit = limit.clamp(1, PAGE_ITEMS_MAX);
         let mut items = Vec::with_capacity(limit);
-        let mut next_millis = None;
-        root.walk(after.and_then(PageCursor::own), oldest_visible_millis(now), |item, time_millis| {
-            if items.len() == limit {
+        let mut more = false;
+        root.walk(after.and_then(PageCursor::own), oldest_visible_millis(now), limit + 1, |item, _, _| {
+            more = items.len() == limit;
+            if !more {
+                items.push(item);
+            }
+            !more
+        });
+        let end = match (after.and_then(PageCursor::others), items.last()) {
+            (Some(after), Some(last)) if more => Some(End::Mixed(Box::new(after.with_own(root.key(last).to_post())))),
+            _ => more.then_some(End::Own),
+        };
+        Page::own(root, items, end)
+    }
+
+    /// Appends the body of the same page, rendered as the walk goes; says when it is the same.
+    pub(super) fn write_page(&self, now: Time, limit: usize, after: Option<&PageCursor>, out: &mut Vec<u8>) -> Horizon {
+        let root = self.root.load();
+        let (limit, oldest_millis) = (limit.clamp(1, PAGE_ITEMS_MAX), oldest_visible_millis(now));
+        let (mut count, mut last, mut next_millis) = (0, None, None);
+        page::begin(limit, out);
+        root.walk(after.and_then(PageCursor::own), oldest_millis, limit + 1, |item, time_millis, seat| {
+            if count == limit {
                 next_millis = Some(time_millis);
                 return false;
             }
-            items.push(item);
+            root.write_line_of(seat, &item, out);
+            (count, last) = (count + 1, Some((item, time_millis)));
             true
         });
-        let more = next_millis.is_some();
-        let mixed = after.filter(|after| more && !after.is_own());
-        let end = match (mixed, items.last()) {
-            // Another mix was read before, and may be again: where the others stood is kept.
-            (Some(after), Some(last)) => Some(End::Mixed(Box::new(after.with_own(root.key(last).to_post())))),
-            _ => more.then_some(End::Own),
-        };
-        (Page::own(root, items, end), next_millis)
+        page::end_items(count, out);
+        if let (Some(_), Some((last, _))) = (next_millis, &last) {
+            page::write_cursor(out, |out| match after.and_then(PageCursor::others) {
+                Some(after) => after.with_own(root.key(last).to_post()).write(out),
+                None => cursor::write_own(root.key(last), out),
+            });
+        }
+        page::end(out);
+        match next_millis {
+            // However far back one looked, the page would end here.
+            Some(until_millis) => Horizon { from_millis: i64::MIN, until_millis },
+            None => Horizon { from_millis: oldest_millis, until_millis: last.map_or(i64::MAX, |(_, millis)| millis) },
+        }
     }
 }
 

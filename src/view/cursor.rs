@@ -102,6 +102,11 @@ impl PageCursor {
         Self { positions: [Position::Behind(key), parent, global], carries: [0; SOURCES], parent: self.parent }
     }
 
+    /// This cursor, where others' posts were read too, and may be again: where they stood is kept.
+    pub(super) fn others(&self) -> Option<&Self> {
+        Some(self).filter(|cursor| !cursor.is_own())
+    }
+
     /// Whether nothing but the community's own posts was read.
     pub(super) fn is_own(&self) -> bool {
         matches!(self.positions, [Position::Behind(_), Position::Absent, Position::Absent])

@@ -39,6 +39,7 @@ mod map;
 mod mix;
 mod mixed;
 mod page;
+mod pool;
 mod room;
 mod root;
 mod seat_index;
@@ -140,11 +141,9 @@ impl View {
         after: Option<&PageCursor>,
         out: &mut Vec<u8>,
     ) {
-        let Some(ask) = ask(community, now, limit, after) else {
-            return self.page(community, now, limit, after).write_json(out);
-        };
-        if self.0.heads.serve(ask, |body| out.extend_from_slice(body)).is_none() {
-            self.walk(community, now, ask, limit, out);
+        let ask = ask(community, now, limit, after);
+        if ask.and_then(|ask| self.0.heads.serve(ask, |body| out.extend_from_slice(body))).is_none() {
+            self.write(community, now, limit, after, ask, out);
         }
     }
 
@@ -163,19 +162,28 @@ impl View {
             return body;
         }
         let mut out = Vec::with_capacity(capacity);
-        match ask {
-            Some(ask) => self.walk(community, now, ask, limit, &mut out),
-            None => self.page(community, now, limit, after).write_json(&mut out),
-        }
+        self.write(community, now, limit, after, ask, &mut out);
         out.into()
     }
 
-    /// Renders the first page of a community's own posts, for others too.
-    fn walk(&self, community: &Community, now: Time, ask: Ask, limit: usize, out: &mut Vec<u8>) {
+    /// Renders a page; what others may ask for too, for them as well.
+    fn write(
+        &self,
+        community: &Community,
+        now: Time,
+        limit: usize,
+        after: Option<&PageCursor>,
+        ask: Option<Ask>,
+        out: &mut Vec<u8>,
+    ) {
+        if community.is_mixed() {
+            return self.page(community, now, limit, after).write_json(out);
+        }
         let start = out.len();
-        let (page, horizon) = community.first_page(now, limit);
-        page.write_json(out);
-        self.0.heads.offer(ask, &out[start..], horizon);
+        let horizon = community.write_page(now, limit, after, out);
+        if let Some(ask) = ask {
+            self.0.heads.offer(ask, &out[start..], horizon);
+        }
     }
 
     /// All that are served at this moment, sorted by id.

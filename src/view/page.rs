@@ -116,11 +116,6 @@ impl Page {
         }
     }
 
-    /// The time of the last item.
-    pub(super) fn last_millis(&self) -> Option<i64> {
-        self.items.last().map(|item| self.root(item).time_millis(item))
-    }
-
     fn last_key(&self) -> Option<Key<'_>> {
         self.items.last().map(|item| self.root(item).key(item))
     }
@@ -134,38 +129,52 @@ impl Page {
         self.pins.root(item.source()).expect("invariant: the item came from there")
     }
 
-    /// Appends the cursor's text.
-    fn write_cursor(&self, end: &End, out: &mut Vec<u8>) {
-        match end {
-            End::Own => {
-                let key = self.last_key().expect("invariant: a page without items has no cursor");
-                cursor::write_own(key, out);
-            }
-            End::Mixed(cursor) => cursor.write(out),
-        }
-    }
-
     /// Appends the page as the body of `getFeedSkeleton`.
     ///
     /// Nothing is escaped: DIDs, record keys and page cursors hold no character that JSON would want escaped.
     pub fn write_json(&self, out: &mut Vec<u8>) {
-        out.reserve(FRAME_BYTES + self.items.len() * LINE_LENGTH);
-        out.extend_from_slice(b"{\"feed\":[");
+        begin(self.items.len(), out);
         for item in &self.items {
             self.root(item).write_line(item, out);
         }
-        if !self.items.is_empty() {
-            // The comma after the last item.
-            out.pop();
-        }
-        out.push(b']');
+        end_items(self.items.len(), out);
         if let Some(end) = &self.end {
-            out.extend_from_slice(b",\"cursor\":\"");
-            self.write_cursor(end, out);
-            out.push(b'"');
+            write_cursor(out, |out| match end {
+                End::Own => {
+                    cursor::write_own(self.last_key().expect("invariant: a page without items has no cursor"), out);
+                }
+                End::Mixed(cursor) => cursor.write(out),
+            });
         }
-        out.push(b'}');
+        end(out);
     }
+}
+
+/// Begins a body of about so many items.
+pub(super) fn begin(items: usize, out: &mut Vec<u8>) {
+    out.reserve(FRAME_BYTES + items * LINE_LENGTH);
+    out.extend_from_slice(b"{\"feed\":[");
+}
+
+/// Ends the items of a body; how many there are.
+pub(super) fn end_items(items: usize, out: &mut Vec<u8>) {
+    if items > 0 {
+        // The comma after the last item.
+        out.pop();
+    }
+    out.push(b']');
+}
+
+/// The cursor of a body, as text that `write` appends.
+pub(super) fn write_cursor(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(b",\"cursor\":\"");
+    write(out);
+    out.push(b'"');
+}
+
+/// Ends a body.
+pub(super) fn end(out: &mut Vec<u8>) {
+    out.push(b'}');
 }
 
 impl std::fmt::Debug for Page {

@@ -13,9 +13,9 @@ use loom::thread;
 use super::author::Author;
 use super::chunk::{Hashtags, Rkey};
 use super::heads::{Generation, Heads, Horizon};
+use super::pool::Pool;
 use super::room::Room;
 use super::root::Root;
-use super::seats::Dids;
 use crate::fact::{CommunityId, PostKey, Tags};
 use crate::limits::{CHUNK_ENTRIES, CHUNK_ENTRIES_FIRST, HEADS};
 use crate::syntax::{Did, Tid};
@@ -26,7 +26,7 @@ type Board = Arc<Mutex<Shared<Root>>>;
 /// The writer's end.
 struct Desk {
     room: Room,
-    dids: Dids,
+    pool: Pool,
     board: Board,
 }
 
@@ -43,8 +43,8 @@ impl Desk {
     /// A ring of these posts, all of one author who is shown.
     fn new(hashtags: Hashtags, posts: std::ops::RangeInclusive<u64>) -> Self {
         let board = Arc::new(Mutex::new(Shared::default()));
-        let mut desk = Self { room: Room::new(hashtags), dids: Dids::default(), board };
-        assert!(desk.room.show(Author::new(AUTHOR), true, &mut desk.dids));
+        let mut desk = Self { room: Room::new(hashtags), pool: Pool::default(), board };
+        assert!(desk.room.show(Author::new(AUTHOR), true, &mut desk.pool));
         posts.for_each(|number| desk.insert(number, AUTHOR));
         desk.publish();
         desk
@@ -52,7 +52,7 @@ impl Desk {
 
     fn insert(&mut self, number: u64, author: &str) {
         let tags = Tags::One(CommunityId(u32::try_from(number).expect("small")));
-        assert!(self.room.insert(&post(number, author), tags, false, &mut self.dids));
+        assert!(self.room.insert(&post(number, author), tags, false, &mut self.pool));
     }
 
     fn publish(&mut self) {
@@ -66,7 +66,7 @@ impl Desk {
 fn read(board: &Board) -> Vec<u64> {
     let root = Shared::clone(&board.lock().expect("nobody panics"));
     let mut numbers = Vec::new();
-    root.walk(None, i64::MIN, |item, time_millis| {
+    root.walk(None, i64::MIN, 1, |item, time_millis, _| {
         let (author, rkey) = root.words(&item);
         let Rkey::Tid(tid) = rkey else { panic!("{rkey:?}") };
         assert_eq!(i64::try_from(tid.to_u64()), Ok(time_millis), "the words of an entry belong together");
@@ -168,7 +168,7 @@ fn a_new_author_is_known_when_their_post_is_seen() {
             let mut desk = Desk::new(Hashtags::One, 1..=1);
             let board = Arc::clone(&desk.board);
             let writing = thread::spawn(move || {
-                assert!(desk.room.show(Author::new(author), true, &mut desk.dids));
+                assert!(desk.room.show(Author::new(author), true, &mut desk.pool));
                 desk.insert(2, author);
                 desk.publish();
             });
@@ -243,7 +243,7 @@ fn a_hide_is_not_followed_by_a_body_that_shows_the_post() {
 
 #[test]
 fn an_author_who_goes_is_not_in_a_body_that_comes_after() {
-    model_bodies(2, |desk| assert!(desk.room.show(Author::new(AUTHOR), false, &mut desk.dids)), &[1], &[]);
+    model_bodies(2, |desk| assert!(desk.room.show(Author::new(AUTHOR), false, &mut desk.pool)), &[1], &[]);
 }
 
 #[test]

@@ -14,8 +14,8 @@ use rustc_hash::FxHashMap;
 use super::author::Author;
 use super::chunk::Hashtags;
 use super::excluded::Excluded;
+use super::pool::Pool;
 use super::room::{FilledSeats, Room};
-use super::seats::Dids;
 use super::{Community, Shared};
 use crate::fact::{self, Change, CommunityId, CommunityInfo, FilledPost};
 use crate::syntax::Did;
@@ -27,7 +27,7 @@ pub struct Writer {
     /// Every post that is visible in some community, once.
     global: Room,
     due: BTreeSet<(i64, CommunityId)>,
-    dids: Dids,
+    pool: Pool,
     posts: u64,
     ignored: u64,
     /// Communities that were ever opened.
@@ -72,7 +72,7 @@ impl Writer {
             rooms: FxHashMap::default(),
             global: Room::new(Hashtags::Many),
             due: BTreeSet::new(),
-            dids: Dids::default(),
+            pool: Pool::default(),
             posts: 0,
             ignored: 0,
             births: 0,
@@ -90,13 +90,13 @@ impl Writer {
             Change::Open { id, info } => self.open(id, info),
             Change::Close { id } => self.close(id),
             Change::Author { id, did, shown } => {
-                self.in_room(id, |room, dids| room.show(Author::new(did.as_str()), shown, dids))
+                self.in_room(id, |room, pool| room.show(Author::new(did.as_str()), shown, pool))
             }
             Change::Insert { id, post, tags, hidden } => {
-                self.in_room(id, |room, dids| room.insert(&post, tags, hidden, dids))
+                self.in_room(id, |room, pool| room.insert(&post, tags, hidden, pool))
             }
             Change::Retag { id, post, tags } => self.in_room(id, |room, _| room.retag(&post, tags)),
-            Change::Share { post, tags } => self.global.share(&post, tags, &mut self.dids),
+            Change::Share { post, tags } => self.global.share(&post, tags, &mut self.pool),
             Change::Unshare { post } => self.global.remove(&post),
             Change::Exclude { id, what, excluded } => self.exclude(id, &what, excluded),
             Change::Remove { id, post } => self.in_room(id, |room, _| room.remove(&post)),
@@ -128,6 +128,7 @@ impl Writer {
             self.shared.version.fetch_add(1, Ordering::Release);
             self.changed.clear();
         }
+        self.pool.fill();
         self.shared.posts.store(self.posts, Ordering::Relaxed);
         self.shared.ignored.store(self.ignored, Ordering::Relaxed);
     }
@@ -141,12 +142,12 @@ impl Writer {
         let mut seats = known.unwrap_or_else(|| FilledSeats { id, authors, seats: FxHashMap::default() });
         match id {
             Some(id) => {
-                self.in_room(id, |room, dids| {
-                    taken = room.fill(&mut seats, posts, dids);
+                self.in_room(id, |room, pool| {
+                    taken = room.fill(&mut seats, posts, pool);
                     true
                 });
             }
-            None => taken = self.global.fill(&mut seats, posts, &mut self.dids),
+            None => taken = self.global.fill(&mut seats, posts, &mut self.pool),
         }
         self.filling = Some(seats);
         self.ignored += (count - taken) as u64;
@@ -204,11 +205,11 @@ impl Writer {
     }
 
     /// Changes one community, and keeps the books. `false` where it is not served, or where `act` says so.
-    fn in_room(&mut self, id: CommunityId, act: impl FnOnce(&mut Room, &mut Dids) -> bool) -> bool {
+    fn in_room(&mut self, id: CommunityId, act: impl FnOnce(&mut Room, &mut Pool) -> bool) -> bool {
         let Some(served) = self.rooms.get_mut(&id) else { return false };
         let (was_dirty, had) = (served.is_dirty(), served.room.live);
-        let (room, dids) = (&mut served.room, &mut self.dids);
-        let done = served.community.change(|| act(room, dids));
+        let (room, pool) = (&mut served.room, &mut self.pool);
+        let done = served.community.change(|| act(room, pool));
         if served.is_dirty() && !was_dirty {
             self.dirty.push(id);
         }
