@@ -5,6 +5,7 @@
 //! a chunk that readers can reach.
 
 use std::cmp::Ordering as Order;
+use std::hint::black_box;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -268,13 +269,15 @@ impl Chunk {
     /// How many of the entries are before a key. `end_millis` is about the time of the last one.
     ///
     /// It begins where the key would be if posts came evenly, and goes from there in growing steps: a search by halves
-    /// touches a line of memory with nearly each step, and they are seldom in a cache.
+    /// touches a line of memory with nearly each step, and they are seldom in a cache. What lies around the guess is fetched at
+    /// once: the steps go there, and then the page does.
     pub(super) fn count_before(&self, key: Key<'_>, end_millis: i64, seats: &Seats) -> usize {
         let entries = self.entries();
         let is_before = |entry: &Entry| self.compare(entry, key, seats).is_lt();
         let part = (key.time_millis as f64 - self.base_millis as f64) / (end_millis as f64 - self.base_millis as f64);
         let (mut low, mut high) = (0, entries.len());
         let guess = ((part * entries.len() as f64) as usize).min(entries.len() - 1);
+        touch(&entries[guess.saturating_sub(TOUCHED_BEFORE)..(guess + TOUCHED_BEHIND).min(entries.len())]);
         let mut step = 4;
         if is_before(&entries[guess]) {
             low = guess + 1;
@@ -331,6 +334,18 @@ impl Row {
             _ => None,
         }
     }
+}
+
+/// Entries around a guess: a page, and how far the guess is often off.
+const TOUCHED_BEFORE: usize = 48;
+const TOUCHED_BEHIND: usize = 16;
+
+/// Reads entries, newest first, with nothing in between that waits for them: the processor fetches as much at once as it is
+/// let.
+pub(super) fn touch(entries: &[Entry]) {
+    const ENTRIES_PER_LINE: usize = 64 / size_of::<Entry>();
+    let lines = entries.iter().rev().step_by(ENTRIES_PER_LINE).map(Entry::meta);
+    black_box(lines.fold(0, |all, meta| all | meta.seat()));
 }
 
 fn set_tag(tags: &[AtomicU32], at: usize, tag: u32) {

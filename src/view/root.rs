@@ -16,7 +16,7 @@ use std::sync::Arc;
 use arc_swap::Guard;
 
 use super::author::Author;
-use super::chunk::{Chunk, Key, Rkey};
+use super::chunk::{Chunk, Key, Rkey, touch};
 use super::entry::{Entry, Meta};
 use super::line::{write_line, write_usual_line};
 use super::page::Item;
@@ -101,12 +101,9 @@ impl Root {
         (count, length)
     }
 
-    /// Reads what a walk is about to need, with nothing in between that waits for it: behind a cursor it is seldom in a
-    /// cache, and the processor fetches as much at once as it is let.
+    /// Reads what a walk is about to need, first the entries, then the seats: behind a cursor they are seldom in a cache.
     fn touch(&self, entries: &[Entry]) {
-        const ENTRIES_PER_LINE: usize = 64 / size_of::<Entry>();
-        let lines = entries.iter().rev().step_by(ENTRIES_PER_LINE).map(Entry::meta);
-        black_box(lines.fold(0, |all, meta| all | meta.seat()));
+        touch(entries);
         let seats = entries.iter().rev().map(|entry| self.seats.get(entry.meta().seat()));
         black_box(seats.fold(false, |any, seat| any | seat.is_some_and(Seat::is_shown)));
     }
