@@ -51,8 +51,28 @@ pub(super) fn write_usual_line(plc: &[u64; 3], tid: Tid, out: &mut Vec<u8>) {
     out.extend_from_slice(&BLANK);
     let line: &mut [u8; LINE_LENGTH] = out.last_chunk_mut().expect("invariant: it was just appended");
     write_plc(plc, &mut line[PLC_AT..COLLECTION_AT]);
-    line[TID_AT..TID_AT + TID_LENGTH].copy_from_slice(&tid.to_bytes());
+    let number = tid.to_u64();
+    line[TID_AT] = TID_ALPHABET[(number >> 60) as usize];
+    for (pair, shift) in line[TID_AT + 1..TID_AT + TID_LENGTH].as_chunks_mut().0.iter_mut().zip(PAIR_SHIFTS) {
+        *pair = PAIRS[(number >> shift) as usize % PAIRS.len()];
+    }
 }
+
+const TID_ALPHABET: &[u8; 32] = b"234567abcdefghijklmnopqrstuvwxyz";
+
+/// Behind the first character of a TID, which has 4 bits, come six pairs of 10 bits.
+const PAIR_SHIFTS: [u32; 6] = [50, 40, 30, 20, 10, 0];
+
+/// The two characters of 10 bits.
+static PAIRS: [[u8; 2]; 1024] = {
+    let mut pairs = [[0; 2]; 1024];
+    let mut bits = 0;
+    while bits < pairs.len() {
+        pairs[bits] = [TID_ALPHABET[bits >> 5], TID_ALPHABET[bits & 31]];
+        bits += 1;
+    }
+    pairs
+};
 
 /// Appends the AT-URI of a post.
 pub(super) fn write_uri(author: Author<'_>, rkey: Rkey<'_>, out: &mut Vec<u8>) {
@@ -71,9 +91,10 @@ mod tests {
 
     #[test]
     fn a_line_is_its_uri_in_an_object() {
-        let rkeys = [Rkey::Tid(Tid::from_u64(0)), Rkey::Tid(Tid::from_u64(u64::MAX)), Rkey::Text("self")];
+        let numbers = [0, u64::MAX, 0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210];
+        let rkeys = numbers.map(|number| Rkey::Tid(Tid::from_u64(number))).into_iter().chain([Rkey::Text("self")]);
         for did in ["did:plc:ewvi7nxzyoun6zhxrhs64oiz", "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa", "did:web:example.org"] {
-            for rkey in rkeys {
+            for rkey in rkeys.clone() {
                 let mut text = String::new();
                 rkey.push_to(&mut text);
                 let mut line = b"kept".to_vec();
