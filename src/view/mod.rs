@@ -11,8 +11,8 @@
 //!        └► global root: every post that is visible somewhere, once; 20 bytes an entry, with its hashtag
 //! ```
 //! A page of one source walks that community's ring (`community`). A mixed page walks up to three rings (`mixed`) by
-//! quotas (`mix`): the community's, its parent's, and the global one, however many communities there are.
-//!
+//! quotas (`mix`): the community's, its parent's, and the global one, however many communities there are. First pages of
+//! one source that are asked for often are kept as they were rendered (`heads`).
 //!
 //! What always holds:
 //! - A reader never waits for the writer, nor for another reader; the writer never waits for a reader.

@@ -43,7 +43,7 @@ pub(super) struct Room {
     pub(super) is_dirty: bool,
     /// Posts that are not removed.
     pub(super) live: u64,
-    /// No post is older. The writer's order of eviction goes by it.
+    /// The time of the oldest post that is not removed. The writer's order of eviction goes by it.
     pub(super) due: Option<i64>,
 }
 

@@ -90,17 +90,18 @@ impl Writer {
             Change::Open { id, info } => self.open(id, info),
             Change::Close { id } => self.close(id),
             Change::Author { id, did, shown } => {
-                self.in_room(id, |room, pool| room.show(Author::new(did.as_str()), shown, pool))
+                self.in_room(id, Oldest::Stays, |room, pool| room.show(Author::new(did.as_str()), shown, pool))
             }
             Change::Insert { id, post, tags, hidden } => {
-                self.in_room(id, |room, pool| room.insert(&post, tags, hidden, pool))
+                let oldest = Oldest::With(post.time_millis);
+                self.in_room(id, oldest, |room, pool| room.insert(&post, tags, hidden, pool))
             }
-            Change::Retag { id, post, tags } => self.in_room(id, |room, _| room.retag(&post, tags)),
+            Change::Retag { id, post, tags } => self.in_room(id, Oldest::Stays, |room, _| room.retag(&post, tags)),
             Change::Share { post, tags } => self.global.share(&post, tags, &mut self.pool),
             Change::Unshare { post } => self.global.remove(&post),
             Change::Exclude { id, what, excluded } => self.exclude(id, &what, excluded),
-            Change::Remove { id, post } => self.in_room(id, |room, _| room.remove(&post)),
-            Change::Hide { id, post, hidden } => self.in_room(id, |room, _| room.hide(&post, hidden)),
+            Change::Remove { id, post } => self.in_room(id, Oldest::Any, |room, _| room.remove(&post)),
+            Change::Hide { id, post, hidden } => self.in_room(id, Oldest::Stays, |room, _| room.hide(&post, hidden)),
             Change::Fill { id, authors, posts } => return self.fill(id, authors, posts),
             Change::Evict { before_millis } => self.evict(before_millis),
         };
@@ -142,7 +143,7 @@ impl Writer {
         let mut seats = known.unwrap_or_else(|| FilledSeats { id, authors, seats: FxHashMap::default() });
         match id {
             Some(id) => {
-                self.in_room(id, |room, pool| {
+                self.in_room(id, Oldest::Any, |room, pool| {
                     taken = room.fill(&mut seats, posts, pool);
                     true
                 });
@@ -184,7 +185,7 @@ impl Writer {
         while let Some(&(due, id)) = self.due.first()
             && due < before_millis
         {
-            self.in_room(id, |room, _| {
+            self.in_room(id, Oldest::Any, |room, _| {
                 room.evict(before_millis);
                 true
             });
@@ -205,7 +206,7 @@ impl Writer {
     }
 
     /// Changes one community, and keeps the books. `false` where it is not served, or where `act` says so.
-    fn in_room(&mut self, id: CommunityId, act: impl FnOnce(&mut Room, &mut Pool) -> bool) -> bool {
+    fn in_room(&mut self, id: CommunityId, oldest: Oldest, act: impl FnOnce(&mut Room, &mut Pool) -> bool) -> bool {
         let Some(served) = self.rooms.get_mut(&id) else { return false };
         let (was_dirty, had) = (served.is_dirty(), served.room.live);
         let (room, pool) = (&mut served.room, &mut self.pool);
@@ -215,7 +216,7 @@ impl Writer {
         }
         let room = &mut served.room;
         self.posts = self.posts - had + room.live;
-        let due = room.oldest_millis();
+        let due = if oldest.stays(room.due) { room.due } else { room.oldest_millis() };
         if due != room.due {
             if let Some(old) = room.due {
                 self.due.remove(&(old, id));
@@ -224,6 +225,29 @@ impl Writer {
             room.due = due;
         }
         done
+    }
+}
+
+/// What a change does to the oldest post of a community. It is looked for only where it may be another one: most posts come
+/// last, and the first chunk of a ring is seldom in a cache.
+#[derive(Clone, Copy)]
+enum Oldest {
+    /// Nothing.
+    Stays,
+    /// A post of this time may come.
+    With(i64),
+    /// Any post may come or go.
+    Any,
+}
+
+impl Oldest {
+    /// Whether it is that of this time still.
+    fn stays(self, oldest_millis: Option<i64>) -> bool {
+        match self {
+            Self::Stays => true,
+            Self::With(millis) => oldest_millis.is_some_and(|oldest| oldest <= millis),
+            Self::Any => false,
+        }
     }
 }
 
