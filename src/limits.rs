@@ -201,6 +201,12 @@ pub const PAGE_CURSOR_BYTES_MAX: usize = 10_400;
 pub const CHUNK_ENTRIES: usize = if cfg!(loom) { 4 } else { 256 };
 /// Entries in the first chunk of a community, before it grows: thousands of communities have few posts. A power of two.
 pub const CHUNK_ENTRIES_FIRST: usize = if cfg!(loom) { 2 } else { 16 };
+/// First pages that are kept as they were rendered: those that are read most. With their usual size 4 to 8 MB in all.
+/// Under loom there is one.
+pub const HEADS: usize = if cfg!(loom) { 1 } else { 1024 };
+/// The longest first page that is kept, in bytes: [`PAGE_ITEMS_MAX`] usual items take half of it. So all of them are at most
+/// 16 MiB.
+pub const HEAD_BYTES_MAX: usize = 16 << 10;
 /// Authors that a community has had since it was opened: their numbers have 24 bits.
 pub const SEATS_MAX: usize = 1 << 24;
 

@@ -45,9 +45,14 @@ pub use status::{GapStatus, LogStatus, Status, UpstreamStatus};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::fact::{CommunityId, CommunityInfo};
 use crate::limits;
 use crate::syntax::{Did, Time};
+
+/// Room for one item of a page, in bytes: `{"post":"at://did:plc:…/app.bsky.feed.post/…"},` takes 82 with a did:plc.
+const ITEM_BYTES: usize = 96;
 
 /// The feeds that are served: the view, as this floor needs it.
 pub trait Feeds: Clone + Send + Sync + 'static {
@@ -67,6 +72,23 @@ pub trait Feeds: Clone + Send + Sync + 'static {
         cursor: Option<&str>,
         out: &mut Vec<u8>,
     ) -> Result<(), SkeletonError>;
+
+    /// The same body, to be sent as it lies. A feed that has it ready need not copy it.
+    ///
+    /// # Errors
+    /// As [`Feeds::skeleton`].
+    fn skeleton_body(
+        &self,
+        rkey: &str,
+        owner: Option<&Did>,
+        now: Time,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<Bytes, SkeletonError> {
+        let mut body = Vec::with_capacity(limit * ITEM_BYTES);
+        self.skeleton(rkey, owner, now, limit, cursor, &mut body)?;
+        Ok(body.into())
+    }
 
     /// Every feed that is served, in any order.
     fn feeds(&self) -> Vec<(CommunityId, Arc<CommunityInfo>)>;

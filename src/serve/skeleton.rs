@@ -4,6 +4,7 @@
 //! `at://<authority>/app.bsky.feed.generator/<rkey>`, where the authority is the publisher (any community) or the
 //! community's owner. Anything else that is an AT-URI is `UnknownFeed`.
 
+use bytes::Bytes;
 use hyper::StatusCode;
 
 use super::answer::{self, Answer};
@@ -12,9 +13,6 @@ use super::query::{Query, QueryError};
 use super::{Feeds, Site, SkeletonError};
 use crate::limits::{PAGE_CURSOR_BYTES_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX};
 use crate::syntax::{AtUri, Did, SyntaxError, Time};
-
-/// Room for one item of a page, in bytes: `{"post":"at://did:plc:…/app.bsky.feed.post/…"},` takes 85 with a did:plc.
-const ITEM_BYTES: usize = 96;
 
 /// Why there is no page. Says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +58,7 @@ impl<F: Feeds> Site<F> {
         answer
     }
 
-    fn page(&self, query: Option<&str>) -> Result<Vec<u8>, Refused> {
+    fn page(&self, query: Option<&str>) -> Result<Bytes, Refused> {
         let [feed, limit, cursor] = Query::new(query).values(["feed", "limit", "cursor"])?;
         let feed = feed.ok_or(Refused::FeedMissing)?;
         let limit = limit.map_or(Ok(PAGE_ITEMS_DEFAULT), |text| parse_limit(&text))?;
@@ -68,10 +66,8 @@ impl<F: Feeds> Site<F> {
             return Err(Refused::Cursor);
         }
         let (rkey, owner) = self.find(&feed)?;
-        let mut page = Vec::with_capacity(limit * ITEM_BYTES);
         let now = Time::from_micros(self.now.micros());
-        self.feeds.skeleton(rkey, owner.as_ref(), now, limit, cursor.as_deref(), &mut page)?;
-        Ok(page)
+        Ok(self.feeds.skeleton_body(rkey, owner.as_ref(), now, limit, cursor.as_deref())?)
     }
 
     /// The rkey of a feed, and whose it must be, where its authority is not the publisher.

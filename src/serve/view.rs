@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Feeds, SkeletonError};
+use bytes::Bytes;
+
+use super::{Feeds, ITEM_BYTES, SkeletonError};
 use crate::fact::{CommunityId, CommunityInfo};
 use crate::syntax::{Did, Time};
-use crate::view::{PageCursor, View};
+use crate::view::{Community, PageCursor, View};
 
 impl Feeds for View {
     fn skeleton(
@@ -17,10 +19,21 @@ impl Feeds for View {
         cursor: Option<&str>,
         out: &mut Vec<u8>,
     ) -> Result<(), SkeletonError> {
-        let community = self.find_feed(rkey, owner).ok_or(SkeletonError::UnknownFeed)?;
-        let after = cursor.map(PageCursor::parse).transpose().map_err(|_| SkeletonError::BadCursor)?;
-        self.page(&community, now, limit, after.as_ref()).write_json(out);
+        let (community, after) = find(self, rkey, owner, cursor)?;
+        self.write_page(&community, now, limit, after.as_ref(), out);
         Ok(())
+    }
+
+    fn skeleton_body(
+        &self,
+        rkey: &str,
+        owner: Option<&Did>,
+        now: Time,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<Bytes, SkeletonError> {
+        let (community, after) = find(self, rkey, owner, cursor)?;
+        Ok(self.body(&community, now, limit, after.as_ref(), limit * ITEM_BYTES))
     }
 
     fn feeds(&self) -> Vec<(CommunityId, Arc<CommunityInfo>)> {
@@ -30,6 +43,18 @@ impl Feeds for View {
     fn feeds_version(&self) -> u64 {
         self.version()
     }
+}
+
+/// The community that is asked for, and where its page goes on.
+fn find(
+    view: &View,
+    rkey: &str,
+    owner: Option<&Did>,
+    cursor: Option<&str>,
+) -> Result<(Arc<Community>, Option<PageCursor>), SkeletonError> {
+    let community = view.find_feed(rkey, owner).ok_or(SkeletonError::UnknownFeed)?;
+    let after = cursor.map(PageCursor::parse).transpose().map_err(|_| SkeletonError::BadCursor)?;
+    Ok((community, after))
 }
 
 #[cfg(test)]

@@ -5,14 +5,17 @@
 //! a chunk that readers can reach.
 
 use std::cmp::Ordering as Order;
+use std::hint::black_box;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::author::Author;
 use super::entry::{Entry, Meta};
+use super::pool::blank;
 use super::seats::Seats;
 use crate::fact::{CommunityId, PostKey, Tags};
 use crate::sync::{AtomicU32, AtomicUsize, Ordering};
-use crate::syntax::{Did, RecordKey, Tid, compare_before_slash};
+use crate::syntax::{RecordKey, Tid};
 
 /// A record key: nearly always a TID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,21 +60,24 @@ impl<'a> Rkey<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key<'a> {
     pub(super) time_millis: i64,
-    pub(super) did: &'a str,
+    pub(super) author: Author<'a>,
     pub(super) rkey: Rkey<'a>,
 }
 
 impl<'a> Key<'a> {
     pub(super) fn new(post: &'a PostKey) -> Self {
-        Self { time_millis: post.time_millis, did: post.did.as_str(), rkey: Rkey::new(post.rkey.as_str()) }
+        Self {
+            time_millis: post.time_millis,
+            author: Author::new(post.did.as_str()),
+            rkey: Rkey::new(post.rkey.as_str()),
+        }
     }
 }
 
 impl Key<'_> {
     /// The key as cursors keep it.
     pub(super) fn to_post(self) -> PostKey {
-        let did = Did::parse(self.did).expect("invariant: it was a DID");
-        PostKey { time_millis: self.time_millis, did, rkey: self.rkey.to_record_key() }
+        PostKey { time_millis: self.time_millis, did: self.author.to_did(), rkey: self.rkey.to_record_key() }
     }
 }
 
@@ -79,7 +85,7 @@ impl Ord for Key<'_> {
     fn cmp(&self, other: &Self) -> Order {
         self.time_millis
             .cmp(&other.time_millis)
-            .then_with(|| compare_before_slash(self.did, other.did))
+            .then_with(|| self.author.cmp(&other.author))
             .then_with(|| self.rkey.cmp(other.rkey))
     }
 }
@@ -150,9 +156,15 @@ impl Chunk {
     ///
     /// `None` where a row is too far from the first one ([`offset_millis`]), or where there is no row.
     pub(super) fn new(rows: &[Row], capacity: usize, hashtags: Hashtags) -> Option<Self> {
+        Self::of_entries(rows, blank(capacity.max(rows.len())), hashtags)
+    }
+
+    /// Makes a chunk of rows in order, in entries that nobody has used; there are at least as many as rows.
+    ///
+    /// `None` as [`Chunk::new`] says.
+    pub(super) fn of_entries(rows: &[Row], entries: Box<[Entry]>, hashtags: Hashtags) -> Option<Self> {
         let base_millis = rows.first()?.time_millis;
-        let capacity = capacity.max(rows.len());
-        let entries: Box<[Entry]> = (0..capacity).map(|_| Entry::default()).collect();
+        let capacity = entries.len();
         let slots = if hashtags == Hashtags::Many { capacity } else { 0 };
         let tags: Box<[AtomicU32]> = (0..slots).map(|_| AtomicU32::new(0)).collect();
         let mut side = Vec::new();
@@ -244,10 +256,51 @@ impl Chunk {
         self.time_millis(meta).cmp(&key.time_millis).then_with(|| {
             // A seat that the pinned root does not have belongs to an entry that came after the pin. Such entries are last
             // in the last chunk. Taken as greatest, they do not lead a search among those before them astray.
-            let Some(seat) = seats.get(meta.seat()) else { return Order::Greater };
-            compare_before_slash(seat.did(), key.did)
-                .then_with(|| self.rkey(entry.rkey.load(Ordering::Relaxed), meta).cmp(key.rkey))
+            let Some(author) = seats.author(meta.seat()) else { return Order::Greater };
+            author.cmp(&key.author).then_with(|| self.rkey(entry.rkey.load(Ordering::Relaxed), meta).cmp(key.rkey))
         })
+    }
+
+    /// The time of the first entry.
+    pub(super) fn base_millis(&self) -> i64 {
+        self.base_millis
+    }
+
+    /// How many of the entries are before a key. `end_millis` is about the time of the last one.
+    ///
+    /// It begins where the key would be if posts came evenly, and goes from there in growing steps: a search by halves
+    /// touches a line of memory with nearly each step, and they are seldom in a cache. What lies around the guess is fetched at
+    /// once: the steps go there, and then the page does.
+    pub(super) fn count_before(&self, key: Key<'_>, end_millis: i64, seats: &Seats) -> usize {
+        let entries = self.entries();
+        let is_before = |entry: &Entry| self.compare(entry, key, seats).is_lt();
+        let part = (key.time_millis as f64 - self.base_millis as f64) / (end_millis as f64 - self.base_millis as f64);
+        let (mut low, mut high) = (0, entries.len());
+        let guess = ((part * entries.len() as f64) as usize).min(entries.len() - 1);
+        touch(&entries[guess.saturating_sub(TOUCHED_BEFORE)..(guess + TOUCHED_BEHIND).min(entries.len())]);
+        let mut step = 4;
+        if is_before(&entries[guess]) {
+            low = guess + 1;
+            while let Some(entry) = entries.get(low + step) {
+                if !is_before(entry) {
+                    high = low + step;
+                    break;
+                }
+                low += step + 1;
+                step *= 2;
+            }
+        } else {
+            high = guess;
+            while let Some(at) = high.checked_sub(step) {
+                if is_before(&entries[at]) {
+                    low = at + 1;
+                    break;
+                }
+                high = at;
+                step *= 2;
+            }
+        }
+        low + entries[low..high].partition_point(is_before)
     }
 
     /// Rows of those of some entries (all where the range is wider) that are not removed.
@@ -281,6 +334,18 @@ impl Row {
             _ => None,
         }
     }
+}
+
+/// Entries around a guess: a page, and how far the guess is often off.
+const TOUCHED_BEFORE: usize = 48;
+const TOUCHED_BEHIND: usize = 16;
+
+/// Reads entries, newest first, with nothing in between that waits for them: the processor fetches as much at once as it is
+/// let.
+pub(super) fn touch(entries: &[Entry]) {
+    const ENTRIES_PER_LINE: usize = 64 / size_of::<Entry>();
+    let lines = entries.iter().rev().step_by(ENTRIES_PER_LINE).map(Entry::meta);
+    black_box(lines.fold(0, |all, meta| all | meta.seat()));
 }
 
 fn set_tag(tags: &[AtomicU32], at: usize, tag: u32) {

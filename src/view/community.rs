@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::{ArcSwap, Guard};
 
 use super::PageCursor;
+use super::cursor;
 use super::excluded::Excluded;
-use super::page::{End, Page};
+use super::heads::{Ask, Generation, Horizon};
+use super::page::{self, End, Page};
 use super::root::{Pin, Root};
 use crate::fact::{CommunityId, CommunityInfo};
 use crate::limits::{PAGE_ITEMS_MAX, RETENTION_MICROS};
@@ -23,12 +25,31 @@ pub struct Community {
     excluded: ArcSwap<Excluded>,
     /// Whether `info` gives a share to anything but the community's own posts: a page of one source need not load it.
     is_mixed: AtomicBool,
+    /// Of the pages of its own posts.
+    generation: Generation,
 }
 
 impl Community {
-    pub(super) fn new(id: CommunityId, info: Arc<CommunityInfo>) -> Self {
-        let is_mixed = AtomicBool::new(is_mixed(&info));
-        Self { id, info: ArcSwap::new(info), root: ArcSwap::default(), excluded: ArcSwap::default(), is_mixed }
+    /// `birth` is another one for each community that is ever opened.
+    pub(super) fn new(id: CommunityId, info: Arc<CommunityInfo>, birth: u64) -> Self {
+        Self {
+            id,
+            is_mixed: AtomicBool::new(is_mixed(&info)),
+            info: ArcSwap::new(info),
+            root: ArcSwap::default(),
+            excluded: ArcSwap::default(),
+            generation: Generation::new(birth),
+        }
+    }
+
+    /// Writer only: whatever may show on a page of the community's own posts is changed in here.
+    pub(super) fn change<R>(&self, act: impl FnOnce() -> R) -> R {
+        self.generation.change(act)
+    }
+
+    /// Asks for the first page of its own posts, before walking for it.
+    pub(super) fn ask(&self, now: Time, limit: usize) -> Option<Ask> {
+        self.generation.ask(limit.clamp(1, PAGE_ITEMS_MAX), oldest_visible_millis(now))
     }
 
     /// Its id.
@@ -76,23 +97,49 @@ impl Community {
         let root = self.root.load();
         let limit = limit.clamp(1, PAGE_ITEMS_MAX);
         let mut items = Vec::with_capacity(limit);
-        let (mut last_millis, mut more) = (0, false);
-        root.walk(after.and_then(PageCursor::own), oldest_visible_millis(now), |item, time_millis| {
-            if items.len() == limit {
-                more = true;
-                return false;
+        let mut more = false;
+        root.walk(after.and_then(PageCursor::own), oldest_visible_millis(now), limit + 1, |item, _, _| {
+            more = items.len() == limit;
+            if !more {
+                items.push(item);
             }
-            items.push(item);
-            last_millis = time_millis;
-            true
+            !more
         });
-        let mixed = after.filter(|after| more && !after.is_own());
-        let end = match (mixed, items.last()) {
-            // Another mix was read before, and may be again: where the others stood is kept.
-            (Some(after), Some(last)) => Some(End::Mixed(Box::new(after.with_own(root.key(last).to_post())))),
-            _ => more.then_some(End::Own { time_millis: last_millis }),
+        let end = match (after.and_then(PageCursor::others), items.last()) {
+            (Some(after), Some(last)) if more => Some(End::Mixed(Box::new(after.with_own(root.key(last).to_post())))),
+            _ => more.then_some(End::Own),
         };
         Page::own(root, items, end)
+    }
+
+    /// Appends the body of the same page, rendered as the walk goes; says when it is the same.
+    pub(super) fn write_page(&self, now: Time, limit: usize, after: Option<&PageCursor>, out: &mut Vec<u8>) -> Horizon {
+        let root = self.root.load();
+        let (limit, oldest_millis) = (limit.clamp(1, PAGE_ITEMS_MAX), oldest_visible_millis(now));
+        let (mut count, mut last, mut next_millis) = (0, None, None);
+        page::begin(limit, out);
+        root.walk(after.and_then(PageCursor::own), oldest_millis, limit + 1, |item, time_millis, seat| {
+            if count == limit {
+                next_millis = Some(time_millis);
+                return false;
+            }
+            root.write_line_of(seat, &item, out);
+            (count, last) = (count + 1, Some((item, time_millis)));
+            true
+        });
+        page::end_items(count, out);
+        if let (Some(_), Some((last, _))) = (next_millis, &last) {
+            page::write_cursor(out, |out| match after.and_then(PageCursor::others) {
+                Some(after) => after.with_own(root.key(last).to_post()).write(out),
+                None => cursor::write_own(root.key(last), out),
+            });
+        }
+        page::end(out);
+        match next_millis {
+            // However far back one looked, the page would end here.
+            Some(until_millis) => Horizon { from_millis: i64::MIN, until_millis },
+            None => Horizon { from_millis: oldest_millis, until_millis: last.map_or(i64::MAX, |(_, millis)| millis) },
+        }
     }
 }
 

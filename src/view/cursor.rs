@@ -22,6 +22,7 @@ use std::fmt;
 
 use data_encoding::BASE64URL_NOPAD;
 
+use super::author::PLC_LENGTH;
 use super::chunk::{Key, Rkey};
 use super::mix::{GLOBAL, OWN, PARENT, SOURCES, WHOLE};
 use crate::fact::{CommunityId, PostKey};
@@ -99,6 +100,11 @@ impl PageCursor {
     pub(super) fn with_own(&self, key: PostKey) -> Self {
         let [_, parent, global] = self.positions.clone();
         Self { positions: [Position::Behind(key), parent, global], carries: [0; SOURCES], parent: self.parent }
+    }
+
+    /// This cursor, where others' posts were read too, and may be again: where they stood is kept.
+    pub(super) fn others(&self) -> Option<&Self> {
+        Some(self).filter(|cursor| !cursor.is_own())
     }
 
     /// Whether nothing but the community's own posts was read.
@@ -186,7 +192,7 @@ impl PageCursor {
                     bytes.extend(tid.to_u64().to_be_bytes());
                 }
                 Rkey::Text(text) => {
-                    bytes.extend(length_of(text));
+                    bytes.extend(length_of(text.as_bytes()));
                     bytes.extend_from_slice(text.as_bytes());
                 }
             }
@@ -210,11 +216,13 @@ pub(super) fn write_own(key: Key<'_>, out: &mut Vec<u8>) {
 
 fn write_time_and_did(key: Key<'_>, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(&key.time_millis.to_be_bytes());
-    bytes.extend_from_slice(&length_of(key.did));
-    bytes.extend_from_slice(key.did.as_bytes());
+    let mut room = [0; PLC_LENGTH];
+    let did = key.author.bytes(&mut room);
+    bytes.extend_from_slice(&length_of(did));
+    bytes.extend_from_slice(did);
 }
 
-fn length_of(text: &str) -> [u8; 2] {
+fn length_of(text: &[u8]) -> [u8; 2] {
     u16::try_from(text.len()).expect("invariant: a DID has at most 2,048 bytes, a rkey 512").to_be_bytes()
 }
 

@@ -168,11 +168,11 @@ impl LeftOut<'_> {
 }
 
 fn is_excluded(excluded: &Excluded, root: &Root, item: &Item, name: &mut String) -> bool {
-    let (did, rkey) = root.words(item);
-    excluded.has_account(did)
+    let (author, rkey) = root.words(item);
+    name.clear();
+    author.push_to(name);
+    excluded.has_account(name)
         || (excluded.has_posts() && {
-            name.clear();
-            name.push_str(did);
             name.push('/');
             rkey.push_to(name);
             excluded.has_post(name)

@@ -11,8 +11,8 @@
 //!        └► global root: every post that is visible somewhere, once; 20 bytes an entry, with its hashtag
 //! ```
 //! A page of one source walks that community's ring (`community`). A mixed page walks up to three rings (`mixed`) by
-//! quotas (`mix`): the community's, its parent's, and the global one, however many communities there are.
-//!
+//! quotas (`mix`): the community's, its parent's, and the global one, however many communities there are. First pages of
+//! one source that are asked for often are kept as they were rendered (`heads`).
 //!
 //! What always holds:
 //! - A reader never waits for the writer, nor for another reader; the writer never waits for a reader.
@@ -27,17 +27,22 @@
 //! Architecture Invariant: nothing here decides who is a member or what is hidden: the fold does.
 #![forbid(unsafe_code)]
 
+mod author;
 mod chunk;
 mod community;
 mod cursor;
 mod entry;
 mod excluded;
+mod heads;
+mod line;
 mod map;
 mod mix;
 mod mixed;
 mod page;
+mod pool;
 mod room;
 mod root;
+mod seat_index;
 mod seats;
 mod writer;
 
@@ -55,12 +60,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 
 use crate::fact::CommunityId;
 #[cfg(doc)]
 use crate::fact::{Change, PostKey};
 use crate::syntax::Did;
 use crate::syntax::Time;
+use heads::{Ask, Heads};
 use map::Map;
 use page::Pins;
 use root::Root;
@@ -80,6 +87,7 @@ struct Shared {
     map: ArcSwap<Map>,
     /// Every post that is visible in some community, once.
     global: ArcSwap<Root>,
+    heads: Heads,
     /// Grows each time that `map` is swapped, after it was.
     version: AtomicU64,
     posts: AtomicU64,
@@ -124,6 +132,60 @@ impl View {
         mixed::page(community, &info, pins, now, limit, after)
     }
 
+    /// Appends the body of `getFeedSkeleton` to `out`: that of [`View::page`], which may have been rendered before.
+    pub fn write_page(
+        &self,
+        community: &Community,
+        now: Time,
+        limit: usize,
+        after: Option<&PageCursor>,
+        out: &mut Vec<u8>,
+    ) {
+        let ask = ask(community, now, limit, after);
+        if ask.and_then(|ask| self.0.heads.serve(ask, |body| out.extend_from_slice(body))).is_none() {
+            self.write(community, now, limit, after, ask, out);
+        }
+    }
+
+    /// The same body, to be sent as it lies: where it was rendered before it is not copied. One that is rendered now is
+    /// written into a buffer of at least `capacity` bytes.
+    pub fn body(
+        &self,
+        community: &Community,
+        now: Time,
+        limit: usize,
+        after: Option<&PageCursor>,
+        capacity: usize,
+    ) -> Bytes {
+        let ask = ask(community, now, limit, after);
+        if let Some(body) = ask.and_then(|ask| self.0.heads.serve(ask, Bytes::clone)) {
+            return body;
+        }
+        let mut out = Vec::with_capacity(capacity);
+        self.write(community, now, limit, after, ask, &mut out);
+        out.into()
+    }
+
+    /// Renders a page; what others may ask for too, for them as well.
+    fn write(
+        &self,
+        community: &Community,
+        now: Time,
+        limit: usize,
+        after: Option<&PageCursor>,
+        ask: Option<Ask>,
+        out: &mut Vec<u8>,
+    ) {
+        if community.is_mixed() {
+            return self.page(community, now, limit, after).write_json(out);
+        }
+        let start = out.len();
+        let horizon = community.write_page(now, limit, after, out);
+        if let Some(ask) = ask {
+            self.0.heads.offer(ask, &out[start..], horizon);
+        }
+    }
+
     /// All that are served at this moment, sorted by id.
     pub fn communities(&self) -> Vec<Arc<Community>> {
         self.0.map.load().sorted()
@@ -142,6 +204,11 @@ impl View {
             ignored: self.0.ignored.load(Ordering::Relaxed),
         }
     }
+}
+
+/// What may have been rendered before: the first page of a community's own posts.
+fn ask(community: &Community, now: Time, limit: usize, after: Option<&PageCursor>) -> Option<Ask> {
+    if after.is_some() || community.is_mixed() { None } else { community.ask(now, limit) }
 }
 
 impl std::fmt::Debug for View {

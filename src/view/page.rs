@@ -10,9 +10,10 @@
 
 use std::sync::atomic::Ordering;
 
-use super::chunk::{Key, Rkey};
+use super::chunk::Key;
 use super::cursor::{self, PageCursor};
 use super::entry::{Entry, Meta};
+use super::line::{LINE_LENGTH, write_uri};
 use super::mix::{GLOBAL, OWN, PARENT};
 use super::root::{Pin, Root};
 
@@ -54,8 +55,8 @@ pub(super) struct Item {
 
 /// What the cursor says.
 pub(super) enum End {
-    /// Behind the last item, beside its words.
-    Own { time_millis: i64 },
+    /// Behind the last item.
+    Own,
     /// Whatever it says.
     Mixed(Box<PageCursor>),
 }
@@ -100,9 +101,9 @@ impl Page {
     /// The AT-URIs, in the order of the feed.
     pub fn uris(&self) -> impl Iterator<Item = String> + '_ {
         self.items.iter().map(|item| {
-            let (did, rkey) = self.words(item);
+            let (author, rkey) = self.root(item).words(item);
             let mut text = Vec::new();
-            write_uri(did, rkey, &mut text);
+            write_uri(author, rkey, &mut text);
             String::from_utf8(text).expect("invariant: DIDs and record keys are ASCII")
         })
     }
@@ -110,61 +111,70 @@ impl Page {
     /// Where the next page goes on; `None` where nothing visible follows.
     pub fn cursor(&self) -> Option<PageCursor> {
         match self.end.as_ref()? {
-            End::Own { time_millis } => Some(PageCursor::behind(self.last_key(*time_millis)?.to_post())),
+            End::Own => Some(PageCursor::behind(self.last_key()?.to_post())),
             End::Mixed(cursor) => Some((**cursor).clone()),
         }
     }
 
-    fn last_key(&self, time_millis: i64) -> Option<Key<'_>> {
-        let (did, rkey) = self.words(self.items.last()?);
-        Some(Key { time_millis, did, rkey })
+    fn last_key(&self) -> Option<Key<'_>> {
+        self.items.last().map(|item| self.root(item).key(item))
     }
 
-    /// Author and rkey of an item.
-    fn words(&self, item: &Item) -> (&str, Rkey<'_>) {
+    /// Where an item came from.
+    #[inline]
+    fn root(&self, item: &Item) -> &Root {
         if item.source == OWN as u8 {
-            return self.pins.own.words(item);
+            return &self.pins.own;
         }
-        self.pins.root(item.source()).expect("invariant: the item came from there").words(item)
-    }
-
-    /// Appends the cursor's text.
-    fn write_cursor(&self, end: &End, out: &mut Vec<u8>) {
-        match end {
-            End::Own { time_millis } => {
-                let key = self.last_key(*time_millis).expect("invariant: a page without items has no cursor");
-                cursor::write_own(key, out);
-            }
-            End::Mixed(cursor) => cursor.write(out),
-        }
+        self.pins.root(item.source()).expect("invariant: the item came from there")
     }
 
     /// Appends the page as the body of `getFeedSkeleton`.
     ///
     /// Nothing is escaped: DIDs, record keys and page cursors hold no character that JSON would want escaped.
     pub fn write_json(&self, out: &mut Vec<u8>) {
-        out.reserve(FRAME_BYTES + self.items.len() * Line::LENGTH);
-        out.extend_from_slice(b"{\"feed\":[");
+        begin(self.items.len(), out);
         for item in &self.items {
-            let (did, rkey) = self.words(item);
-            if !Line::write(did, rkey, out) {
-                out.extend_from_slice(BEFORE_POST);
-                write_uri(did, rkey, out);
-                out.extend_from_slice(AFTER_POST);
-            }
+            self.root(item).write_line(item, out);
         }
-        if !self.items.is_empty() {
-            // The comma after the last item.
-            out.pop();
-        }
-        out.push(b']');
+        end_items(self.items.len(), out);
         if let Some(end) = &self.end {
-            out.extend_from_slice(b",\"cursor\":\"");
-            self.write_cursor(end, out);
-            out.push(b'"');
+            write_cursor(out, |out| match end {
+                End::Own => {
+                    cursor::write_own(self.last_key().expect("invariant: a page without items has no cursor"), out);
+                }
+                End::Mixed(cursor) => cursor.write(out),
+            });
         }
-        out.push(b'}');
+        end(out);
     }
+}
+
+/// Begins a body of about so many items.
+pub(super) fn begin(items: usize, out: &mut Vec<u8>) {
+    out.reserve(FRAME_BYTES + items * LINE_LENGTH);
+    out.extend_from_slice(b"{\"feed\":[");
+}
+
+/// Ends the items of a body; how many there are.
+pub(super) fn end_items(items: usize, out: &mut Vec<u8>) {
+    if items > 0 {
+        // The comma after the last item.
+        out.pop();
+    }
+    out.push(b']');
+}
+
+/// The cursor of a body, as text that `write` appends.
+pub(super) fn write_cursor(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(b",\"cursor\":\"");
+    write(out);
+    out.push(b'"');
+}
+
+/// Ends a body.
+pub(super) fn end(out: &mut Vec<u8>) {
+    out.push(b'}');
 }
 
 impl std::fmt::Debug for Page {
@@ -175,79 +185,3 @@ impl std::fmt::Debug for Page {
 
 /// Enough for all but the items, with a cursor of the usual length.
 const FRAME_BYTES: usize = 128;
-
-const BEFORE_POST: &[u8] = b"{\"post\":\"";
-const AFTER_POST: &[u8] = b"\"},";
-const SCHEME: &[u8] = b"at://";
-const COLLECTION: &[u8] = b"/app.bsky.feed.post/";
-
-fn write_uri(did: &str, rkey: Rkey<'_>, out: &mut Vec<u8>) {
-    out.extend_from_slice(SCHEME);
-    out.extend_from_slice(did.as_bytes());
-    out.extend_from_slice(COLLECTION);
-    match rkey {
-        Rkey::Tid(tid) => out.extend_from_slice(&tid.to_bytes()),
-        Rkey::Text(text) => out.extend_from_slice(text.as_bytes()),
-    }
-}
-
-/// The usual item: a `did:plc` (always 32 bytes) and a TID (always 13). It has one length, so a blank line is copied by a
-/// handful of moves, and filled where it lies; the other path costs five calls of `memcpy`.
-struct Line;
-
-impl Line {
-    const DID_AT: usize = BEFORE_POST.len() + SCHEME.len();
-    const DID_LENGTH: usize = 32;
-    const TID_AT: usize = Self::DID_AT + Self::DID_LENGTH + COLLECTION.len();
-    const TID_LENGTH: usize = 13;
-    const LENGTH: usize = Self::TID_AT + Self::TID_LENGTH + AFTER_POST.len();
-
-    const BLANK: [u8; Self::LENGTH] = {
-        let mut line = [b'?'; Self::LENGTH];
-        let (before, rest) = line.split_at_mut(BEFORE_POST.len());
-        before.copy_from_slice(BEFORE_POST);
-        let (scheme, rest) = rest.split_at_mut(SCHEME.len());
-        scheme.copy_from_slice(SCHEME);
-        let (_, rest) = rest.split_at_mut(Self::DID_LENGTH);
-        let (collection, rest) = rest.split_at_mut(COLLECTION.len());
-        collection.copy_from_slice(COLLECTION);
-        let (_, rest) = rest.split_at_mut(Self::TID_LENGTH);
-        rest.copy_from_slice(AFTER_POST);
-        line
-    };
-
-    /// Appends the line of an item; `false` where it is not the usual one.
-    fn write(did: &str, rkey: Rkey<'_>, out: &mut Vec<u8>) -> bool {
-        let Rkey::Tid(tid) = rkey else { return false };
-        let Ok(did) = <&[u8; Self::DID_LENGTH]>::try_from(did.as_bytes()) else { return false };
-        let at = out.len();
-        out.extend_from_slice(&Self::BLANK);
-        let line = &mut out[at..at + Self::LENGTH];
-        line[Self::DID_AT..][..Self::DID_LENGTH].copy_from_slice(did);
-        line[Self::TID_AT..][..Self::TID_LENGTH].copy_from_slice(&tid.to_bytes());
-        true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::syntax::Tid;
-
-    #[test]
-    fn both_paths_write_the_same_line() {
-        for (number, did) in [(0, "did:plc:ewvi7nxzyoun6zhxrhs64oiz"), (u64::MAX, "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa")] {
-            let rkey = Rkey::Tid(Tid::from_u64(number));
-            let mut slow = BEFORE_POST.to_vec();
-            write_uri(did, rkey, &mut slow);
-            slow.extend_from_slice(AFTER_POST);
-            let mut fast = Vec::new();
-            assert!(Line::write(did, rkey, &mut fast));
-            assert_eq!(fast, slow);
-        }
-        let mut out = Vec::new();
-        assert!(!Line::write("did:web:example.org", Rkey::Tid(Tid::from_u64(1)), &mut out));
-        assert!(!Line::write("did:plc:ewvi7nxzyoun6zhxrhs64oiz", Rkey::Text("self"), &mut out));
-        assert!(out.is_empty());
-    }
-}

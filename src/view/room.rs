@@ -25,9 +25,11 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::author::Author;
 use super::chunk::{Chunk, Hashtags, Key, Row, RowRkey, offset_millis};
+use super::pool::Pool;
 use super::root::Root;
-use super::seats::{Dids, SeatTable, Taken};
+use super::seats::{SeatTable, Taken};
 use crate::fact::{CommunityId, FilledPost, PostKey, ShortKey, Tags};
 use crate::limits::{CHUNK_ENTRIES, CHUNK_ENTRIES_FIRST};
 use crate::syntax::Did;
@@ -41,7 +43,7 @@ pub(super) struct Room {
     pub(super) is_dirty: bool,
     /// Posts that are not removed.
     pub(super) live: u64,
-    /// No post is older. The writer's order of eviction goes by it.
+    /// The time of the oldest post that is not removed. The writer's order of eviction goes by it.
     pub(super) due: Option<i64>,
 }
 
@@ -88,14 +90,14 @@ impl Room {
     pub(super) fn take_root(&mut self) -> Option<Root> {
         std::mem::take(&mut self.is_dirty).then(|| {
             let chunks = self.chunks.iter().map(|held| Arc::clone(&held.chunk)).collect();
-            Root { chunks, seats: self.seats.seats.clone() }
+            Root::new(chunks, self.seats.seats.clone())
         })
     }
 
     /// Shows or hides an author's posts. `false` where every seat is taken.
-    pub(super) fn show(&mut self, did: &str, shown: bool, dids: &mut Dids) -> bool {
+    pub(super) fn show(&mut self, author: Author<'_>, shown: bool, pool: &mut Pool) -> bool {
         // Who has no seat is not shown.
-        let seat = if shown { self.take_seat(did, dids) } else { self.seats.get(did) };
+        let seat = if shown { self.take_seat(author, pool) } else { self.seats.get(author) };
         let Some(seat) = seat else { return !shown };
         if let Some(seat) = self.seats.seats.get(seat) {
             seat.show(shown);
@@ -103,8 +105,8 @@ impl Room {
         true
     }
 
-    fn take_seat(&mut self, did: &str, dids: &mut Dids) -> Option<u32> {
-        match self.seats.take(did, dids) {
+    fn take_seat(&mut self, author: Author<'_>, pool: &mut Pool) -> Option<u32> {
+        match self.seats.take(author, &mut pool.dids) {
             Taken::Seat(seat) => Some(seat),
             Taken::InNewSegment(seat) => {
                 self.is_dirty = true;
@@ -115,9 +117,9 @@ impl Room {
     }
 
     /// `false` where the post is there already, or every seat is taken.
-    pub(super) fn insert(&mut self, post: &PostKey, tags: Tags, hidden: bool, dids: &mut Dids) -> bool {
+    pub(super) fn insert(&mut self, post: &PostKey, tags: Tags, hidden: bool, pool: &mut Pool) -> bool {
         let key = Key::new(post);
-        let Some(seat) = self.take_seat(key.did, dids) else { return false };
+        let Some(seat) = self.take_seat(key.author, pool) else { return false };
         let row = Row { time_millis: key.time_millis, seat, hidden, rkey: key.rkey.into(), tags: self.kept(tags) };
         match self.place(key) {
             Place::Here(at, index) => {
@@ -125,7 +127,7 @@ impl Room {
                 self.live += u64::from(revived);
                 return revived;
             }
-            Place::Gap(at, index) => self.insert_at(at, index, row),
+            Place::Gap(at, index) => self.insert_at(at, index, row, pool),
         }
         self.live += 1;
         true
@@ -146,15 +148,15 @@ impl Room {
     }
 
     /// Of the global ring: the post is there from now on, with these hashtags. `false` where every seat is taken.
-    pub(super) fn share(&mut self, post: &PostKey, tags: Tags, dids: &mut Dids) -> bool {
+    pub(super) fn share(&mut self, post: &PostKey, tags: Tags, pool: &mut Pool) -> bool {
         // Here an author is shown by their posts' being here.
         self.retag(post, tags.clone())
-            || (self.show(post.did.as_str(), true, dids) && self.insert(post, tags, false, dids))
+            || (self.show(Author::new(post.did.as_str()), true, pool) && self.insert(post, tags, false, pool))
     }
 
     /// Puts many posts behind all others, in chunks of their own. Says how many: those whose authors find no seat are left
     /// out. Such as do not come in order, and behind what is there, are inserted one by one.
-    pub(super) fn fill(&mut self, seats: &mut FilledSeats, posts: Vec<FilledPost>, dids: &mut Dids) -> usize {
+    pub(super) fn fill(&mut self, seats: &mut FilledSeats, posts: Vec<FilledPost>, pool: &mut Pool) -> usize {
         let authors = Arc::clone(&seats.authors);
         let key = |post: &FilledPost| post.key(&authors);
         let is_next = |post: &FilledPost| match self.place(Key::new(&key(post))) {
@@ -169,8 +171,8 @@ impl Room {
         };
         if !posts.first().is_none_or(is_next) || !posts.is_sorted_by(is_later) {
             let insert = |post: FilledPost| match self.hashtags {
-                Hashtags::One => self.insert(&post.key(&authors), post.tags, post.hidden, dids),
-                Hashtags::Many => self.share(&post.key(&authors), post.tags, dids),
+                Hashtags::One => self.insert(&post.key(&authors), post.tags, post.hidden, pool),
+                Hashtags::Many => self.share(&post.key(&authors), post.tags, pool),
             };
             return posts.into_iter().map(insert).filter(|&inserted| inserted).count();
         }
@@ -179,7 +181,7 @@ impl Room {
                 ShortKey::Tid(tid) => RowRkey::Tid(tid),
                 ShortKey::Text(text) => RowRkey::Text(text.as_str().into()),
             };
-            let seat = self.seat_for_fill(post.author, seats, dids)?;
+            let seat = self.seat_for_fill(post.author, seats, pool)?;
             Some(Row { time_millis: post.time_millis, seat, hidden: post.hidden, rkey, tags: self.kept(post.tags) })
         };
         let rows: Vec<Row> = posts.into_iter().filter_map(row).collect();
@@ -192,15 +194,15 @@ impl Room {
     }
 
     /// In the global ring an author is shown by their posts' being there.
-    fn seat_for_fill(&mut self, author: u32, known: &mut FilledSeats, dids: &mut Dids) -> Option<u32> {
+    fn seat_for_fill(&mut self, author: u32, known: &mut FilledSeats, pool: &mut Pool) -> Option<u32> {
         if let Some(seat) = known.seats.get(&author) {
             return Some(*seat);
         }
-        let did = known.authors[author as usize].as_str();
-        if self.hashtags == Hashtags::Many && !self.show(did, true, dids) {
+        let did = Author::new(known.authors[author as usize].as_str());
+        if self.hashtags == Hashtags::Many && !self.show(did, true, pool) {
             return None;
         }
-        let seat = self.take_seat(did, dids)?;
+        let seat = self.take_seat(did, pool)?;
         known.seats.insert(author, seat);
         Some(seat)
     }
@@ -312,20 +314,28 @@ impl Room {
         self.replace(at..at + 1, &rows);
     }
 
-    fn insert_at(&mut self, at: usize, index: usize, row: Row) {
+    fn insert_at(&mut self, at: usize, index: usize, row: Row, pool: &mut Pool) {
         let Some(held) = self.chunks.get(at) else { return self.replace(0..0, &[row]) };
         let is_newest = at + 1 == self.chunks.len() && index == held.chunk.entries().len();
         if is_newest && held.chunk.append(&row) {
             return;
         }
         if is_newest && held.live() >= CHUNK_ENTRIES {
-            return self.replace(at + 1..at + 1, &[row]);
+            return self.begin_chunk(&row, pool);
         }
         let end = self.end_of_copy(at);
         let (before, behind) = (held.chunk.rows(0..index), held.chunk.rows(index..usize::MAX));
         let later = self.chunks[at + 1..end].iter().flat_map(Held::rows);
         let rows: Vec<Row> = before.chain(once(row)).chain(behind).chain(later).collect();
         self.replace(at..end, &rows);
+    }
+
+    /// Begins a chunk behind the last one.
+    fn begin_chunk(&mut self, row: &Row, pool: &mut Pool) {
+        let chunk = Chunk::of_entries(std::slice::from_ref(row), pool.entries(), self.hashtags);
+        let chunk = Arc::new(chunk.expect("invariant: a row is near itself in time"));
+        self.chunks.push(Held { chunk, dead: 0 });
+        self.is_dirty = true;
     }
 
     /// Up to where chunks are copied for an insertion into one of them. A full one before a last one that has just begun

@@ -11,10 +11,11 @@ use std::sync::atomic::Ordering;
 
 use rustc_hash::FxHashMap;
 
+use super::author::Author;
 use super::chunk::Hashtags;
 use super::excluded::Excluded;
+use super::pool::Pool;
 use super::room::{FilledSeats, Room};
-use super::seats::Dids;
 use super::{Community, Shared};
 use crate::fact::{self, Change, CommunityId, CommunityInfo, FilledPost};
 use crate::syntax::Did;
@@ -26,9 +27,11 @@ pub struct Writer {
     /// Every post that is visible in some community, once.
     global: Room,
     due: BTreeSet<(i64, CommunityId)>,
-    dids: Dids,
+    pool: Pool,
     posts: u64,
     ignored: u64,
+    /// Communities that were ever opened.
+    births: u64,
     /// Of the ring that was filled last.
     filling: Option<FilledSeats>,
     /// Communities whose root or exclusions have changed.
@@ -57,7 +60,7 @@ impl Served {
             self.community.set_excluded(self.excluded.clone());
         }
         if let Some(root) = self.room.take_root() {
-            self.community.set_root(root);
+            self.community.change(|| self.community.set_root(root));
         }
     }
 }
@@ -69,9 +72,10 @@ impl Writer {
             rooms: FxHashMap::default(),
             global: Room::new(Hashtags::Many),
             due: BTreeSet::new(),
-            dids: Dids::default(),
+            pool: Pool::default(),
             posts: 0,
             ignored: 0,
+            births: 0,
             filling: None,
             dirty: Vec::new(),
             changed: FxHashMap::default(),
@@ -85,16 +89,19 @@ impl Writer {
         let done = match change {
             Change::Open { id, info } => self.open(id, info),
             Change::Close { id } => self.close(id),
-            Change::Author { id, did, shown } => self.in_room(id, |room, dids| room.show(did.as_str(), shown, dids)),
-            Change::Insert { id, post, tags, hidden } => {
-                self.in_room(id, |room, dids| room.insert(&post, tags, hidden, dids))
+            Change::Author { id, did, shown } => {
+                self.in_room(id, Oldest::Stays, |room, pool| room.show(Author::new(did.as_str()), shown, pool))
             }
-            Change::Retag { id, post, tags } => self.in_room(id, |room, _| room.retag(&post, tags)),
-            Change::Share { post, tags } => self.global.share(&post, tags, &mut self.dids),
+            Change::Insert { id, post, tags, hidden } => {
+                let oldest = Oldest::With(post.time_millis);
+                self.in_room(id, oldest, |room, pool| room.insert(&post, tags, hidden, pool))
+            }
+            Change::Retag { id, post, tags } => self.in_room(id, Oldest::Stays, |room, _| room.retag(&post, tags)),
+            Change::Share { post, tags } => self.global.share(&post, tags, &mut self.pool),
             Change::Unshare { post } => self.global.remove(&post),
             Change::Exclude { id, what, excluded } => self.exclude(id, &what, excluded),
-            Change::Remove { id, post } => self.in_room(id, |room, _| room.remove(&post)),
-            Change::Hide { id, post, hidden } => self.in_room(id, |room, _| room.hide(&post, hidden)),
+            Change::Remove { id, post } => self.in_room(id, Oldest::Any, |room, _| room.remove(&post)),
+            Change::Hide { id, post, hidden } => self.in_room(id, Oldest::Stays, |room, _| room.hide(&post, hidden)),
             Change::Fill { id, authors, posts } => return self.fill(id, authors, posts),
             Change::Evict { before_millis } => self.evict(before_millis),
         };
@@ -122,6 +129,7 @@ impl Writer {
             self.shared.version.fetch_add(1, Ordering::Release);
             self.changed.clear();
         }
+        self.pool.fill();
         self.shared.posts.store(self.posts, Ordering::Relaxed);
         self.shared.ignored.store(self.ignored, Ordering::Relaxed);
     }
@@ -135,12 +143,12 @@ impl Writer {
         let mut seats = known.unwrap_or_else(|| FilledSeats { id, authors, seats: FxHashMap::default() });
         match id {
             Some(id) => {
-                self.in_room(id, |room, dids| {
-                    taken = room.fill(&mut seats, posts, dids);
+                self.in_room(id, Oldest::Any, |room, pool| {
+                    taken = room.fill(&mut seats, posts, pool);
                     true
                 });
             }
-            None => taken = self.global.fill(&mut seats, posts, &mut self.dids),
+            None => taken = self.global.fill(&mut seats, posts, &mut self.pool),
         }
         self.filling = Some(seats);
         self.ignored += (count - taken) as u64;
@@ -149,13 +157,14 @@ impl Writer {
     fn open(&mut self, id: CommunityId, info: Arc<CommunityInfo>) -> bool {
         if let Some(Served { community, .. }) = self.rooms.get(&id) {
             let is_renamed = community.info().uri != info.uri;
-            community.set_info(info);
+            community.change(|| community.set_info(info));
             if is_renamed {
                 self.changed.insert(id, Some(Arc::clone(community)));
             }
             return true;
         }
-        let community = Arc::new(Community::new(id, info));
+        self.births += 1;
+        let community = Arc::new(Community::new(id, info, self.births));
         self.changed.insert(id, Some(Arc::clone(&community)));
         let (room, excluded) = (Room::new(Hashtags::One), Excluded::default());
         self.rooms.insert(id, Served { community, room, excluded, is_excluded_dirty: false });
@@ -176,7 +185,7 @@ impl Writer {
         while let Some(&(due, id)) = self.due.first()
             && due < before_millis
         {
-            self.in_room(id, |room, _| {
+            self.in_room(id, Oldest::Any, |room, _| {
                 room.evict(before_millis);
                 true
             });
@@ -197,16 +206,17 @@ impl Writer {
     }
 
     /// Changes one community, and keeps the books. `false` where it is not served, or where `act` says so.
-    fn in_room(&mut self, id: CommunityId, act: impl FnOnce(&mut Room, &mut Dids) -> bool) -> bool {
+    fn in_room(&mut self, id: CommunityId, oldest: Oldest, act: impl FnOnce(&mut Room, &mut Pool) -> bool) -> bool {
         let Some(served) = self.rooms.get_mut(&id) else { return false };
         let (was_dirty, had) = (served.is_dirty(), served.room.live);
-        let done = act(&mut served.room, &mut self.dids);
+        let (room, pool) = (&mut served.room, &mut self.pool);
+        let done = served.community.change(|| act(room, pool));
         if served.is_dirty() && !was_dirty {
             self.dirty.push(id);
         }
         let room = &mut served.room;
         self.posts = self.posts - had + room.live;
-        let due = room.oldest_millis();
+        let due = if oldest.stays(room.due) { room.due } else { room.oldest_millis() };
         if due != room.due {
             if let Some(old) = room.due {
                 self.due.remove(&(old, id));
@@ -215,6 +225,29 @@ impl Writer {
             room.due = due;
         }
         done
+    }
+}
+
+/// What a change does to the oldest post of a community. It is looked for only where it may be another one: most posts come
+/// last, and the first chunk of a ring is seldom in a cache.
+#[derive(Clone, Copy)]
+enum Oldest {
+    /// Nothing.
+    Stays,
+    /// A post of this time may come.
+    With(i64),
+    /// Any post may come or go.
+    Any,
+}
+
+impl Oldest {
+    /// Whether it is that of this time still.
+    fn stays(self, oldest_millis: Option<i64>) -> bool {
+        match self {
+            Self::Stays => true,
+            Self::With(millis) => oldest_millis.is_some_and(|oldest| oldest <= millis),
+            Self::Any => false,
+        }
     }
 }
 

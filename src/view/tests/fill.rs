@@ -6,10 +6,11 @@ use super::retag::{a_post, carried, tags};
 use crate::fact::{FilledPost, PostKey, ShortKey, Tags};
 use crate::limits::CHUNK_ENTRIES;
 use crate::syntax::Did;
+use crate::view::author::Author;
 use crate::view::chunk::Hashtags;
+use crate::view::pool::Pool;
 use crate::view::room::{FilledSeats, Room};
 use crate::view::root::Root;
-use crate::view::seats::Dids;
 
 /// Among what is shared nothing is hidden.
 fn is_hidden(post: &PostKey, hashtags: Hashtags) -> bool {
@@ -44,7 +45,7 @@ fn a_filled_ring_is_the_one_that_inserts_make() {
             let mut posts: Vec<(PostKey, Tags)> =
                 (0..rng.u64(1..1500)).map(|number| (a_post(number), tags(rng.u32(1..16)))).collect();
             posts.sort_by(|(a, _), (b, _)| a.cmp(b));
-            let (mut told, mut bulk, mut dids) = (Room::new(hashtags), Room::new(hashtags), Dids::default());
+            let (mut told, mut bulk, mut pool) = (Room::new(hashtags), Room::new(hashtags), Pool::default());
             let mut rest = &posts[..];
             while !rest.is_empty() {
                 let (piece, later) = rest.split_at(rng.usize(1..=rest.len()));
@@ -55,16 +56,16 @@ fn a_filled_ring_is_the_one_that_inserts_make() {
                     piece_filled.reverse();
                 }
                 for (post, tags) in piece {
-                    told.show(post.did.as_str(), true, &mut dids);
-                    bulk.show(post.did.as_str(), true, &mut dids);
-                    assert!(told.insert(post, tags.clone(), is_hidden(post, hashtags), &mut dids));
+                    told.show(Author::new(post.did.as_str()), true, &mut pool);
+                    bulk.show(Author::new(post.did.as_str()), true, &mut pool);
+                    assert!(told.insert(post, tags.clone(), is_hidden(post, hashtags), &mut pool));
                 }
                 if rng.u32(..4) == 0 {
                     for (post, tags) in piece {
-                        assert!(bulk.insert(post, tags.clone(), is_hidden(post, hashtags), &mut dids));
+                        assert!(bulk.insert(post, tags.clone(), is_hidden(post, hashtags), &mut pool));
                     }
                 } else {
-                    assert_eq!(bulk.fill(&mut seats, piece_filled, &mut dids), piece.len());
+                    assert_eq!(bulk.fill(&mut seats, piece_filled, &mut pool), piece.len());
                 }
                 assert_eq!((bulk.live, bulk.oldest_millis()), (told.live, told.oldest_millis()));
             }
@@ -73,8 +74,8 @@ fn a_filled_ring_is_the_one_that_inserts_make() {
             let late = a_post(700);
             for room in [&mut told, &mut bulk] {
                 room.remove(&late);
-                room.insert(&late, tags(3), false, &mut dids);
-                room.insert(&a_post(2000), tags(1), false, &mut dids);
+                room.insert(&late, tags(3), false, &mut pool);
+                room.insert(&a_post(2000), tags(1), false, &mut pool);
             }
             assert_eq!(carried(&root(&mut bulk)), carried(&root(&mut told)));
         }
@@ -86,8 +87,8 @@ fn full_chunks_are_filled() {
     let posts: Vec<(PostKey, Tags)> =
         (0..4 * CHUNK_ENTRIES as u64).map(|number| (a_post(2 * number), tags(1))).collect();
     let (mut seats, posts) = filled(Hashtags::One, &posts);
-    let (mut room, mut dids) = (Room::new(Hashtags::One), Dids::default());
-    room.fill(&mut seats, posts, &mut dids);
+    let (mut room, mut pool) = (Room::new(Hashtags::One), Pool::default());
+    room.fill(&mut seats, posts, &mut pool);
     let root = root(&mut room);
     let lengths: Vec<usize> = root.chunks.iter().map(|chunk| chunk.entries().len()).collect();
     assert_eq!(lengths, [CHUNK_ENTRIES; 4]);
@@ -98,10 +99,10 @@ fn what_is_there_already_is_not_filled_again() {
     let posts: Vec<(PostKey, Tags)> = (0..300).map(|number| (a_post(number), tags(1))).collect();
     let mut sorted = posts;
     sorted.sort_by(|(a, _), (b, _)| a.cmp(b));
-    let (mut room, mut dids) = (Room::new(Hashtags::One), Dids::default());
+    let (mut room, mut pool) = (Room::new(Hashtags::One), Pool::default());
     let (mut seats, first) = filled(Hashtags::One, &sorted[..200]);
-    assert_eq!(room.fill(&mut seats, first, &mut dids), 200);
+    assert_eq!(room.fill(&mut seats, first, &mut pool), 200);
     let (mut seats, all) = filled(Hashtags::One, &sorted);
-    assert_eq!(room.fill(&mut seats, all, &mut dids), 100);
+    assert_eq!(room.fill(&mut seats, all, &mut pool), 100);
     assert_eq!(room.live, 300);
 }

@@ -1,6 +1,7 @@
 //! The view against a naive list, read page by page; against readers on other threads; and at its edges.
 
 mod fill;
+mod heads;
 mod naive;
 mod retag;
 mod threads;
@@ -59,8 +60,10 @@ fn posts(from: u64, to: u64) -> Vec<PostKey> {
     (from..to).map(|at| post(at as i64 * 1000, AUTHOR, &Tid::from_u64(at).to_string())).collect()
 }
 
-/// All pages, one after the other, each held against the rules for pages; limits as given, over and over.
-fn read_all(community: &Community, now: Time, limits: &[usize]) -> Vec<String> {
+/// All pages, one after the other, each held against the rules for pages; limits as given, over and over. Each is also
+/// asked for as HTTP threads do, so often that a first page is kept, and served as it was kept.
+fn read_all(view: &View, id: CommunityId, now: Time, limits: &[usize]) -> Vec<String> {
+    let community = &*view.find(id).expect("served");
     let mut all = Vec::new();
     let mut after: Option<PageCursor> = None;
     for limit in limits.iter().cycle() {
@@ -68,6 +71,7 @@ fn read_all(community: &Community, now: Time, limits: &[usize]) -> Vec<String> {
         assert!(page.len() <= *limit);
         assert!(!page.is_empty() || page.cursor().is_none(), "an empty page with a cursor");
         check_json(&page);
+        check_bodies(view, community, &page, now, *limit, after.as_ref());
         all.extend(page.uris());
         let Some(cursor) = page.cursor() else { return all };
         assert_eq!(page.len(), *limit, "a page that is not the last one is full");
@@ -90,8 +94,20 @@ fn check_json(page: &Page) {
     assert_eq!(serde_json::from_slice::<serde_json::Value>(body).expect("JSON"), expected);
 }
 
+/// Rendered before or not, the body is that of the page.
+fn check_bodies(view: &View, community: &Community, page: &Page, now: Time, limit: usize, after: Option<&PageCursor>) {
+    let mut expected = Vec::new();
+    page.write_json(&mut expected);
+    for _ in 0..3 {
+        let mut body = b"kept".to_vec();
+        view.write_page(community, now, limit, after, &mut body);
+        assert_eq!(body.strip_prefix(b"kept"), Some(&expected[..]));
+        assert_eq!(view.body(community, now, limit, after, 0), expected);
+    }
+}
+
 fn read(view: &View, now: Time) -> Vec<String> {
-    read_all(&view.find(ID).expect("served"), now, &[7])
+    read_all(view, ID, now, &[7])
 }
 
 #[test]

@@ -193,7 +193,7 @@ impl Model {
             if let Some((_, older)) = community.chunk_sizes().split_last() {
                 assert!(older.iter().all(|(length, capacity)| length == capacity), "only the last chunk has free room");
             }
-            let got = read_all(&community, now, limits);
+            let got = read_all(&self.view, CommunityId(id), now, limits);
             assert!(got.iter().eq(expected.iter().map(|(_, uri)| uri)), "{id}: {got:#?}\n{expected:#?}");
         }
     }

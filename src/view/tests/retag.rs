@@ -6,9 +6,9 @@ use super::post;
 use crate::fact::{CommunityId, PostKey, Tags};
 use crate::syntax::Tid;
 use crate::view::chunk::Hashtags;
+use crate::view::pool::Pool;
 use crate::view::room::Room;
 use crate::view::root::{Root, Steps};
-use crate::view::seats::Dids;
 
 const COMMUNITIES: u32 = 4;
 
@@ -41,7 +41,7 @@ pub(super) fn carried(root: &Root) -> Vec<(PostKey, Vec<CommunityId>)> {
 fn the_global_ring_has_each_shared_post_once_with_its_hashtags() {
     for seed in 0..20 {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let (mut room, mut dids) = (Room::new(Hashtags::Many), Dids::default());
+        let (mut room, mut pool) = (Room::new(Hashtags::Many), Pool::default());
         let mut plain: BTreeMap<PostKey, u32> = BTreeMap::new();
         let mut root = room.take_root().unwrap_or_default();
         let mut oldest = i64::MIN;
@@ -51,7 +51,7 @@ fn the_global_ring_has_each_shared_post_once_with_its_hashtags() {
             match rng.u8(0..10) {
                 0..6 if post.time_millis >= oldest => {
                     let bits = if rng.u8(0..3) == 0 { rng.u32(1..16) } else { 1 << rng.u32(0..COMMUNITIES) };
-                    assert!(room.share(&post, tags(bits), &mut dids));
+                    assert!(room.share(&post, tags(bits), &mut pool));
                     plain.insert(post, bits);
                 }
                 6..8 => assert_eq!(room.remove(&post), plain.remove(&post).is_some()),
@@ -77,14 +77,14 @@ fn the_global_ring_has_each_shared_post_once_with_its_hashtags() {
 /// A reader of the older root sees the older hashtags until the new root comes, and never misses the post.
 #[test]
 fn a_retag_is_one_step() {
-    let (mut room, mut dids) = (Room::new(Hashtags::Many), Dids::default());
-    (1..6).for_each(|number| assert!(room.share(&a_post(number), tags(1), &mut dids)));
+    let (mut room, mut pool) = (Room::new(Hashtags::Many), Pool::default());
+    (1..6).for_each(|number| assert!(room.share(&a_post(number), tags(1), &mut pool)));
     let before = room.take_root().expect("posts came");
-    assert!(room.share(&a_post(3), tags(6), &mut dids));
+    assert!(room.share(&a_post(3), tags(6), &mut pool));
     let of_third = |root: &Root| carried(root).into_iter().find(|(post, _)| *post == a_post(3)).expect("there").1;
     assert_eq!((of_third(&before), carried(&before).len()), (vec![CommunityId(0)], 5));
     let after = room.take_root().expect("one has changed");
     assert_eq!((of_third(&after), carried(&after).len()), (vec![CommunityId(1), CommunityId(2)], 5));
-    assert!(room.share(&a_post(3), tags(6), &mut dids) && !room.is_dirty, "the same again is no change");
+    assert!(room.share(&a_post(3), tags(6), &mut pool) && !room.is_dirty, "the same again is no change");
     assert!(!room.retag(&a_post(9), tags(1)), "not there");
 }
