@@ -121,6 +121,15 @@ fn stress_of_walks_under_churn() {
     assert!(walks > 0);
 }
 
+/// A writer that panics must not leave its readers reading for ever.
+pub(super) struct Over<'a>(pub(super) &'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Some readers walk again and again while the writer writes some rounds; how many walks there were.
 fn walk_while_churning(readers: u64, rounds: usize, seed: u64) -> u64 {
     let (mut writer, view) = opened();
@@ -136,13 +145,6 @@ fn walk_while_churning(readers: u64, rounds: usize, seed: u64) -> u64 {
                     walks.fetch_add(1, Ordering::Relaxed);
                 }
             });
-        }
-        // A writer that panics must not leave its readers reading for ever.
-        struct Over<'a>(&'a AtomicBool);
-        impl Drop for Over<'_> {
-            fn drop(&mut self) {
-                self.0.store(true, Ordering::Relaxed);
-            }
         }
         let _over = Over(&is_over);
         churn(&mut writer, rounds, seed);
