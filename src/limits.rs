@@ -244,6 +244,21 @@ pub const EXPLAIN_POLL_MILLIS: u64 = 10;
 /// A clean stop ends within this time, in milliseconds (INTERFACES: 5 s).
 pub const STOP_TIMEOUT_MILLIS: u64 = 4_000;
 
+// --- identity
+
+/// A request to the outside world is answered whole within this time, in milliseconds: name, connection, TLS, head and body.
+pub const DIAL_TIMEOUT_MILLIS: u64 = 3_000;
+/// One of several addresses of a host is given this time to take the connection, in milliseconds, before the next is tried.
+pub const DIAL_ATTEMPT_MILLIS: u64 = 1_000;
+/// Addresses of a host that are tried; all that it has are judged.
+pub const DIAL_ADDRESSES_TRIED_MAX: usize = 4;
+/// The longest body that any answer may have, in bytes: a page of listed records.
+pub const DIAL_BODY_BYTES_MAX: usize = 2 << 20;
+/// The longest head of an answer, in bytes.
+pub const DIAL_HEAD_BYTES_MAX: usize = 32 << 10;
+/// The most header fields of an answer.
+pub const DIAL_HEADERS_MAX: usize = 100;
+
 const _: () = {
     assert!(FRAME_RING_SLOTS.is_power_of_two() && FACT_RING_SLOTS.is_power_of_two());
     assert!(PAGE_ITEMS_DEFAULT <= PAGE_ITEMS_MAX);
@@ -268,5 +283,7 @@ const _: () = {
     assert!(
         EXPLAIN_TIMEOUT_MILLIS > 4 * IDLE_BATCH_INTERVAL_MILLIS / 4 && EXPLAIN_TIMEOUT_MILLIS < STOP_TIMEOUT_MILLIS
     );
+    assert!(DIAL_ATTEMPT_MILLIS < DIAL_TIMEOUT_MILLIS && DIAL_TIMEOUT_MILLIS < STOP_TIMEOUT_MILLIS);
+    assert!(DIAL_HEAD_BYTES_MAX >= 8192, "hyper's least buffer");
     assert!(BATCH_DELAY_MILLIS < IDLE_BATCH_INTERVAL_MILLIS);
 };
