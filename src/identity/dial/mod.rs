@@ -8,6 +8,7 @@
 //! and what is dialled is the very address that was judged: a name that leads elsewhere a moment later changes nothing. A host
 //! of whose addresses one is not public is not dialled at all.
 
+mod dns;
 mod exchange;
 mod system;
 
@@ -30,6 +31,7 @@ use crate::clock::Clock;
 use crate::limits::{DIAL_ADDRESSES_TRIED_MAX, DIAL_ATTEMPT_MILLIS, DIAL_TIMEOUT_MILLIS};
 use crate::trust::{self, TlsError};
 
+pub use dns::Dns;
 pub use system::System;
 
 /// What the operator allows.
