@@ -6,6 +6,7 @@
 use atrarium::identity::document::{Document, KeyFault};
 use atrarium::identity::key::{Curve, PublicKey};
 use atrarium::identity::token::{Expectations, Refusal, Token, Verified};
+use atrarium::identity::{Callers, Known};
 use atrarium::limits::{SECOND_MICROS, TOKEN_BYTES_MAX};
 use atrarium::syntax::Did;
 use data_encoding::{BASE64, BASE64URL, BASE64URL_NOPAD};
@@ -430,6 +431,28 @@ fn no_byte_of_a_token_can_be_changed() {
         }
         assert!(judged(&good[..at]).is_err(), "cut off at {at}");
     }
+}
+
+/// What a thread that answers readers asks of every request.
+#[test]
+fn a_known_caller_is_looked_up_without_allocating() {
+    let now = NOW * SECOND_MICROS;
+    let callers = Callers::new();
+    let header = format!("Bearer {}", good());
+    callers.keep(&good(), &judged(&good()).expect("good"), 0, now);
+    callers.keep_refused("a.b.c", Refusal::Signature, now);
+    // The first look-up of a thread makes its part of the table's bookkeeping.
+    let _first = callers.known(&header, METHOD, now);
+    let mut known = Vec::with_capacity(3);
+    let allocated = allocation_counter::measure(|| {
+        known.push(callers.known(&header, METHOD, now));
+        known.push(callers.known("Bearer a.b.c", METHOD, now));
+        known.push(callers.known("Basic a", METHOD, now));
+    });
+    assert_eq!(allocated.count_total, 0);
+    let expected =
+        [Known::Known(did(ISSUER).into()), Known::Refused(Refusal::Signature), Known::Refused(Refusal::Scheme)];
+    assert_eq!(known, expected);
 }
 
 /// What the document says decides, not what the token says.
