@@ -250,6 +250,19 @@ pub const EXPLAIN_POLL_MILLIS: u64 = 10;
 /// A clean stop ends within this time, in milliseconds (INTERFACES: 5 s).
 pub const STOP_TIMEOUT_MILLIS: u64 = 4_000;
 
+// --- publishing
+
+/// Points of writes that a PDS gives an account in an hour: a create takes 3, an update 2, a delete 1.
+pub const PUBLISH_POINTS_PER_HOUR: u64 = 5_000;
+/// The same in a day.
+pub const PUBLISH_POINTS_PER_DAY: u64 = 35_000;
+/// Writes of one call: few enough that a PDS has done them within [`DIAL_TIMEOUT_MILLIS`].
+pub const PUBLISH_WRITES_PER_CALL: usize = 20;
+/// Generator records of one repository: more are taken for a mistake.
+pub const PUBLISH_RECORDS_MAX: usize = 200_000;
+/// The largest picture of feeds, in bytes (the lexicon's bound).
+pub const AVATAR_BYTES_MAX: usize = 1_000_000;
+
 // --- identity
 
 /// A request to the outside world is answered whole within this time, in milliseconds: name, connection, TLS, head and body.

@@ -21,6 +21,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("log", 2),
     ("lexicon", 2),
     ("identity", 2),
+    ("publish", 3),
     ("community", 3),
     ("view", 3),
     ("ingest", 4),

@@ -7,6 +7,7 @@ mod config;
 mod log;
 mod offline;
 mod progress;
+mod publish;
 mod replay;
 mod serve;
 
@@ -43,6 +44,8 @@ enum Command {
     Communities(offline::CommunitiesArgs),
     /// Say why a post is, or is not, in its feeds.
     Explain(offline::ExplainArgs),
+    /// Create, update and remove the feeds' records (app.bsky.feed.generator) in the publisher's repository.
+    Publish(Box<publish::PublishArgs>),
     /// Look at a log: check it, describe it, or print its facts.
     Log(log::LogArgs),
 }
@@ -112,6 +115,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Feed(args) => offline::feed(&args, &file),
         Command::Communities(args) => offline::communities(&args, &file),
         Command::Explain(args) => offline::explain(&args, &file),
+        Command::Publish(args) => publish::run(&args, &file),
         Command::Log(args) => log::run(&args),
     }
 }
