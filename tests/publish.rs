@@ -37,6 +37,12 @@ impl Fake {
         self.0.lock().expect("nobody panics")
     }
 
+    /// Records, and points spent.
+    fn totals(&self) -> (usize, u64) {
+        let state = self.state();
+        (state.records.len(), state.points)
+    }
+
     fn answer(&self, request: &Request) -> Result<Response, DialError> {
         let mut state = self.state();
         let (path, query) =
@@ -179,7 +185,7 @@ fn ten_thousand_feeds_are_compared_page_by_page_and_nothing_is_written_twice() {
     assert_eq!((plan.steps.len(), plan.points(), plan.unchanged), (10_000, 30_000, 0));
     assert!(fake.state().records.is_empty(), "a plan writes nothing");
     write(&fake, &plan).expect("no bound");
-    assert_eq!((fake.state().records.len(), fake.state().points), (10_000, 30_000));
+    assert_eq!(fake.totals(), (10_000, 30_000));
     let again = planned(&fake, &wanted(0..10_000));
     assert_eq!((again.steps.len(), again.unchanged, again.foreign), (0, 10_000, 0));
     let record = fake.state().records["0000270f"].clone();
@@ -226,7 +232,7 @@ fn a_run_that_lost_its_answer_is_gone_on_with() {
     let rest = planned(&fake, &wanted(0..100));
     assert_eq!((rest.unchanged, rest.steps.len()), (3 * PUBLISH_WRITES_PER_CALL, 100 - 3 * PUBLISH_WRITES_PER_CALL));
     write(&fake, &rest).expect("nothing is created twice");
-    assert_eq!((fake.state().records.len(), fake.state().points), (100, 300));
+    assert_eq!(fake.totals(), (100, 300));
 }
 
 #[test]
@@ -247,7 +253,7 @@ fn own_points_end_before_those_of_the_pds_do() {
         let part = Plan { steps: steps.to_vec(), ..Plan::default() };
         write(&fake, &part).expect("the PDS never refuses");
     }
-    assert_eq!((fake.state().records.len(), hours, now - began), (3000, 1, 3600));
+    assert_eq!((fake.totals().0, hours, now - began), (3000, 1, 3600));
     fake.state().points_max = Some(0);
     let error = write(&fake, &planned(&fake, &wanted(0..3001))).expect_err("refused");
     assert!(matches!(error, PdsError::Limited { reset: Some(1_800_000_000), .. }), "{error}");

@@ -4,24 +4,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use atrarium::clock::Clock;
-use atrarium::identity::dial::Dns;
+use atrarium::community::Fold;
+use atrarium::identity::Http;
 use atrarium::identity::resolver::Missing;
-use atrarium::identity::shell::Identities;
-use atrarium::identity::{Dialer, Http, Policy};
 use atrarium::limits::{AVATAR_BYTES_MAX, PUBLISH_WRITES_PER_CALL};
 use atrarium::publish::{About, Pds, PdsError, Plan, Points, Step, Wanted, plan};
-use atrarium::serve::ServeConfig;
 use atrarium::syntax::{Did, Time};
 use clap::Args;
 use serde_json::json;
 
 use super::config::File;
+use super::outside::{OutsideArgs, block_on};
 use super::{DataDir, Failure, offline, print_bytes, print_json, progress};
 
 /// What was spent is kept here, in the data directory.
 const POINTS_FILE: &str = "publish-points.json";
 const PASSWORD: &str = "ATRARIUM_PUBLISHER_PASSWORD";
-const DIRECTORY: &str = "https://plc.directory";
 
 #[derive(Args)]
 #[command(
@@ -31,15 +29,8 @@ const DIRECTORY: &str = "https://plc.directory";
 pub struct PublishArgs {
     #[command(flatten)]
     data_dir: DataDir,
-    /// The account whose repository holds the records
-    #[arg(long, env = "ATRARIUM_PUBLISHER_DID", value_name = "DID")]
-    publisher_did: Option<String>,
-    /// How the network reaches the server, such as https://feeds.example.org: its host is the service DID
-    #[arg(long, env = "ATRARIUM_PUBLIC_URL", value_name = "URL")]
-    public_url: Option<String>,
-    /// The DID of the service, where it is not that of the public URL
-    #[arg(long, env = "ATRARIUM_SERVICE_DID", value_name = "DID")]
-    service_did: Option<String>,
+    #[command(flatten)]
+    outside: OutsideArgs,
     /// The publisher's PDS [default: as the publisher's DID document says]
     #[arg(long, env = "ATRARIUM_PDS", value_name = "URL")]
     pds: Option<String>,
@@ -61,56 +52,31 @@ pub struct PublishArgs {
     /// A picture for all feeds: PNG or JPEG, at most 1 MB
     #[arg(long, value_name = "FILE")]
     avatar: Option<PathBuf>,
-    /// The directory of did:plc [default: https://plc.directory]
-    #[arg(long, env = "ATRARIUM_PLC_DIRECTORY", value_name = "URL")]
-    plc_directory: Option<String>,
-    /// Ask servers on this machine too, without TLS: for development
-    #[arg(long, env = "ATRARIUM_ALLOW_LOOPBACK")]
-    allow_loopback: bool,
 }
 
 /// Runs the command.
 pub fn run(args: &PublishArgs, file: &File) -> Result<(), Failure> {
-    let identity = identity(args, file)?;
+    let identity = args.outside.identity(file)?;
     let (fold, _) = offline::load(&args.data_dir, file)?;
-    let wanted: Vec<Wanted> = fold
-        .communities(fold.latest_witnessed().unwrap_or(Time::EPOCH))
-        .into_iter()
+    let wanted = wanted(&fold);
+    drop(fold);
+    let clock = Clock::real();
+    let http = args.outside.http(&clock)?;
+    let points_file = args.data_dir.or_default(file).join(POINTS_FILE);
+    let (publisher, service) = (identity.publisher_did, identity.service_did);
+    block_on(Publishing { args, http, clock, publisher, points_file }.run(service, &wanted))?
+}
+
+/// The communities that are served, as their feeds are published.
+pub fn wanted(fold: &Fold) -> Vec<Wanted> {
+    let served = fold.communities(fold.latest_witnessed().unwrap_or(Time::EPOCH)).into_iter();
+    served
         .map(|community| Wanted {
             id: community.id,
             name: community.name.into(),
             description: community.description.map(Into::into),
         })
-        .collect();
-    drop(fold);
-    let clock = Clock::real();
-    let policy = Policy { allow_loopback: args.allow_loopback, ..Policy::default() };
-    let http: Arc<dyn Http> = Arc::new(Dialer::new(&policy, &clock).map_err(Failure::failed)?);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
-    let points_file = args.data_dir.or_default(file).join(POINTS_FILE);
-    let (publisher, service) = (identity.publisher_did, identity.service_did);
-    runtime.block_on(Publishing { args, http, clock, publisher, points_file }.run(service, &wanted))
-}
-
-fn identity(args: &PublishArgs, file: &File) -> Result<atrarium::serve::Identity, Failure> {
-    let did = |flag: &str, text: &Option<String>| {
-        let parsed = text.as_ref().map(|text| Did::parse(text)).transpose();
-        parsed.map_err(|error| Failure::usage(format!("--{flag} {}: {error}", text.as_deref().unwrap_or_default())))
-    };
-    let publisher = args.publisher_did.clone().or_else(|| file.publisher_did.clone());
-    let config = ServeConfig {
-        public_url: args.public_url.clone().or_else(|| file.public_url.clone()),
-        service_did: did("service-did", &args.service_did)?,
-        publisher_did: did("publisher-did", &publisher)?,
-    };
-    if config.publisher_did.is_none() {
-        return Err(Failure::usage("--publisher-did is missing: give the DID of the account that publishes the feeds"));
-    }
-    if config.public_url.is_none() && config.service_did.is_none() {
-        return Err(Failure::usage("--public-url is missing: give the URL at which the network reaches the server"));
-    }
-    config.resolve(0).map_err(Failure::usage)
+        .collect()
 }
 
 /// A run.
@@ -153,10 +119,7 @@ impl Publishing<'_> {
     }
 
     async fn find_pds(&self) -> Result<String, Failure> {
-        let directory = self.args.plc_directory.as_deref().unwrap_or(DIRECTORY);
-        let txt = Arc::new(Dns::new().map_err(Failure::failed)?);
-        let identities = Identities::new(directory, Arc::clone(&self.http), txt, self.clock.clone());
-        let identities = identities.map_err(Failure::usage)?;
+        let identities = self.args.outside.identities(Arc::clone(&self.http), &self.clock)?;
         let unknown = |why: &dyn std::fmt::Display| {
             let publisher = &self.publisher;
             Failure::failed(format!(
