@@ -15,9 +15,9 @@
 //! | floor | rooms |
 //! |---|---|
 //! | 0 | [`limits`] every bound · [`clock`] the only time · [`syntax`] the protocol's words, and steps over JSON for what is read of every frame · [`telemetry`] what is counted · `sync` atomics, or loom's |
-//! | 1 | [`ring`] SPSC, the only unsafe code · [`disk`] the only file system |
-//! | 2 | [`wire`] sessions and events · [`filter`] which frames matter · [`fact`] what is kept · [`log`] bytes and LSNs · [`lexicon`] records held against `lexicons/` |
-//! | 3 | [`community`] the fold: the rules · [`view`] what readers see |
+//! | 1 | [`ring`] SPSC, the only unsafe code · [`disk`] the only file system · `trust` whom TLS trusts |
+//! | 2 | [`wire`] sessions and events · [`filter`] which frames matter · [`fact`] what is kept · [`log`] bytes and LSNs · [`lexicon`] records held against `lexicons/` · [`identity`] who somebody is: DIDs, keys, tokens, and the only dialer |
+//! | 3 | [`community`] the fold: the rules · [`view`] what readers see · [`publish`] the generator records of all communities |
 //! | 4 | [`ingest`] reader, sieve, lanes, worker, committer · `serve` HTTP and the admin listener |
 //! | 5 | [`engine`] puts it together; the only place that starts threads |
 //! | 6 | the `atrarium` command |
@@ -54,15 +54,19 @@ pub mod disk;
 pub mod engine;
 pub mod fact;
 pub mod filter;
+pub mod identity;
 pub mod ingest;
 pub mod lexicon;
 pub mod limits;
 pub mod log;
+pub mod publish;
 pub mod ring;
 #[cfg(feature = "server")]
 pub mod serve;
 mod sync;
 pub mod syntax;
 pub mod telemetry;
+#[cfg(feature = "server")]
+pub mod trust;
 pub mod view;
 pub mod wire;

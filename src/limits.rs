@@ -250,6 +250,81 @@ pub const EXPLAIN_POLL_MILLIS: u64 = 10;
 /// A clean stop ends within this time, in milliseconds (INTERFACES: 5 s).
 pub const STOP_TIMEOUT_MILLIS: u64 = 4_000;
 
+// --- publishing
+
+/// Points of writes that a PDS gives an account in an hour: a create takes 3, an update 2, a delete 1.
+pub const PUBLISH_POINTS_PER_HOUR: u64 = 5_000;
+/// The same in a day.
+pub const PUBLISH_POINTS_PER_DAY: u64 = 35_000;
+/// Writes of one call: few enough that a PDS has done them within [`DIAL_TIMEOUT_MILLIS`].
+pub const PUBLISH_WRITES_PER_CALL: usize = 20;
+/// Generator records of one repository: more are taken for a mistake.
+pub const PUBLISH_RECORDS_MAX: usize = 200_000;
+/// The largest picture of feeds, in bytes (the lexicon's bound).
+pub const AVATAR_BYTES_MAX: usize = 1_000_000;
+
+// --- identity
+
+/// A request to the outside world is answered whole within this time, in milliseconds: name, connection, TLS, head and body.
+pub const DIAL_TIMEOUT_MILLIS: u64 = 3_000;
+/// One of several addresses of a host is given this time to take the connection, in milliseconds, before the next is tried.
+pub const DIAL_ATTEMPT_MILLIS: u64 = 1_000;
+/// Addresses of a host that are tried; all that it has are judged.
+pub const DIAL_ADDRESSES_TRIED_MAX: usize = 4;
+/// The longest body that any answer may have, in bytes: a page of listed records.
+pub const DIAL_BODY_BYTES_MAX: usize = 2 << 20;
+/// The longest head of an answer, in bytes.
+pub const DIAL_HEAD_BYTES_MAX: usize = 32 << 10;
+/// The most header fields of an answer.
+pub const DIAL_HEADERS_MAX: usize = 100;
+/// The longest public key, in bytes of text: an uncompressed point has 90.
+pub const KEY_TEXT_BYTES_MAX: usize = 128;
+/// The longest DID document, in bytes. Those of the directory have 1 kB.
+pub const DOCUMENT_BYTES_MAX: usize = 64 << 10;
+/// The longest answer of `/.well-known/atproto-did`, in bytes: a DID alone, at most 2,048 bytes.
+pub const WELL_KNOWN_BYTES_MAX: usize = 2 << 10;
+/// A document or a handle that was read less than this ago is taken as it is, in microseconds; after that it is read again
+/// while the old one is used…
+pub const IDENTITY_STALE_MICROS: i64 = HOUR_MICROS;
+/// …and from this age on it is not used any more.
+pub const IDENTITY_AGE_MAX_MICROS: i64 = DAY_MICROS;
+/// What is not there is not asked for again within this time, in microseconds.
+pub const IDENTITY_ABSENT_MICROS: i64 = 5 * MINUTE_MICROS;
+/// …and what could not be asked for, within this one.
+pub const IDENTITY_FAILED_MICROS: i64 = 30 * SECOND_MICROS;
+/// A document is read again for a signature that does not hold once in this time, in microseconds, for each issuer.
+pub const IDENTITY_FORCED_MICROS: i64 = MINUTE_MICROS;
+/// …and for all issuers together this often within it: forged tokens of many issuers must not become a flood elsewhere.
+pub const IDENTITY_FORCED_MAX: u32 = 120;
+/// A document that was read less than this ago is not read again for a signature, in microseconds.
+pub const IDENTITY_NEW_MICROS: i64 = 2 * SECOND_MICROS;
+/// Whoever reads a document for all who wait has this time, in microseconds; then another takes over. A handle takes a look-up
+/// in DNS and a request.
+pub const IDENTITY_FLIGHT_MICROS: i64 = 10 * SECOND_MICROS;
+/// Documents that are kept, about 600 bytes each, 40 MB; as many handles, about 300 bytes each.
+pub const IDENTITIES_MAX: usize = 1 << 16;
+/// The longest service token, in bytes. That of the AppView has 400; two DIDs of 2,048 bytes do not fit.
+pub const TOKEN_BYTES_MAX: usize = 4 << 10;
+/// A token may be made, or begin to hold, this much later than now, in seconds: the clock of its maker.
+pub const TOKEN_SKEW_SECONDS: i64 = 30;
+/// A token may hold for at most this long from now, in seconds. Those of the AppView hold for 60.
+pub const TOKEN_LIFE_SECONDS_MAX: i64 = 5 * 60;
+/// The longest `jti`, in bytes.
+pub const TOKEN_ID_BYTES_MAX: usize = 256;
+/// Places for tokens that have been judged, about 250 bytes each, 8 MB. A power of two.
+pub const TOKENS_MAX: usize = 1 << 15;
+/// A refusal is remembered for this long, in microseconds.
+pub const TOKEN_REFUSED_MICROS: i64 = 10 * SECOND_MICROS;
+/// A token that is being judged is not offered again within this time, in microseconds.
+pub const TOKEN_PENDING_MICROS: i64 = 10 * SECOND_MICROS;
+/// Tokens that wait to be judged; beyond it the request is answered as anybody's and the token counted. 4 MB at most.
+pub const TOKENS_WAITING_MAX: usize = 1 << 10;
+/// Tokens that are judged at the same time: each may wait for a host.
+pub const TOKENS_JUDGED_AT_ONCE_MAX: usize = 16;
+/// Used `jti` that are remembered until their tokens end; beyond it writes are refused. About 60 bytes each, 4 MB: 200 writes
+/// a second whose tokens hold for 5 minutes.
+pub const TOKEN_IDS_USED_MAX: usize = 1 << 16;
+
 const _: () = {
     assert!(FRAME_RING_SLOTS.is_power_of_two() && FACT_RING_SLOTS.is_power_of_two());
     assert!(PAGE_ITEMS_DEFAULT <= PAGE_ITEMS_MAX);
@@ -274,5 +349,10 @@ const _: () = {
     assert!(
         EXPLAIN_TIMEOUT_MILLIS > 4 * IDLE_BATCH_INTERVAL_MILLIS / 4 && EXPLAIN_TIMEOUT_MILLIS < STOP_TIMEOUT_MILLIS
     );
+    assert!(DIAL_ATTEMPT_MILLIS < DIAL_TIMEOUT_MILLIS && DIAL_TIMEOUT_MILLIS < STOP_TIMEOUT_MILLIS);
+    assert!(DIAL_HEAD_BYTES_MAX >= 8192, "hyper's least buffer");
+    assert!(IDENTITY_STALE_MICROS < IDENTITY_AGE_MAX_MICROS);
+    assert!(IDENTITY_FLIGHT_MICROS > 2 * DIAL_TIMEOUT_MILLIS as i64 * 1000, "a look-up and a request");
+    assert!(DOCUMENT_BYTES_MAX <= DIAL_BODY_BYTES_MAX && TOKENS_MAX.is_power_of_two());
     assert!(BATCH_DELAY_MILLIS < IDLE_BATCH_INTERVAL_MILLIS);
 };

@@ -107,6 +107,7 @@ macro_rules! labels {
         }
     };
 }
+pub(crate) use labels;
 
 labels! {
     /// Why a frame, or the record in it, was refused.

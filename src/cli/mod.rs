@@ -4,9 +4,12 @@
 //! tail. JSON goes to stdout, people's words and progress to stderr.
 
 mod config;
+mod doctor;
 mod log;
 mod offline;
+mod outside;
 mod progress;
+mod publish;
 mod replay;
 mod serve;
 
@@ -43,6 +46,10 @@ enum Command {
     Communities(offline::CommunitiesArgs),
     /// Say why a post is, or is not, in its feeds.
     Explain(offline::ExplainArgs),
+    /// Create, update and remove the feeds' records (app.bsky.feed.generator) in the publisher's repository.
+    Publish(Box<publish::PublishArgs>),
+    /// Check, in order, what a server needs to be read by the network, and say of each what to do.
+    Doctor(Box<doctor::DoctorArgs>),
     /// Look at a log: check it, describe it, or print its facts.
     Log(log::LogArgs),
 }
@@ -112,6 +119,8 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Feed(args) => offline::feed(&args, &file),
         Command::Communities(args) => offline::communities(&args, &file),
         Command::Explain(args) => offline::explain(&args, &file),
+        Command::Publish(args) => publish::run(&args, &file),
+        Command::Doctor(args) => doctor::run(*args, &file),
         Command::Log(args) => log::run(&args),
     }
 }

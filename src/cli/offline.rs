@@ -84,7 +84,7 @@ fn community_id(text: &str) -> Result<CommunityId, String> {
 }
 
 /// Folds the log, with a progress bar where a terminal watches.
-fn load(data_dir: &DataDir, file: &File) -> Result<(Fold, View), Failure> {
+pub fn load(data_dir: &DataDir, file: &File) -> Result<(Fold, View), Failure> {
     let bar = progress::bytes("reading the log", 0);
     let result = recover::read(&RealDisk, &data_dir.or_default(file), &mut |done, total| {
         bar.set_length(total);

@@ -21,7 +21,7 @@ use super::config::File;
 use super::{DataDir, Failure, progress};
 
 /// The public hosts of Jetstream v2.
-const PUBLIC_HOSTS: [&str; 2] = ["wss://jetstream.us-east.bsky.network", "wss://jetstream.us-west.bsky.network"];
+pub const PUBLIC_HOSTS: [&str; 2] = ["wss://jetstream.us-east.bsky.network", "wss://jetstream.us-west.bsky.network"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]

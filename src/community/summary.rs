@@ -22,6 +22,9 @@ pub struct Summary {
     pub uri: RecordUri,
     /// Its name.
     pub name: Box<str>,
+    /// Its description.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<Box<str>>,
     /// `#atrarium_` and the id.
     pub hashtag: String,
     /// Its stage.
@@ -109,6 +112,7 @@ impl Fold {
             id,
             uri: info.uri.clone(),
             name: config.name.clone(),
+            description: config.description.clone(),
             hashtag: format!("#atrarium_{id}"),
             stage: config.stage,
             owner: self.people[row.owner].did.clone(),

@@ -15,37 +15,24 @@
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
-use std::time::Duration;
 
 use mio::net::TcpStream;
 use rustls::client::UnbufferedClientConnection;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::time_provider::TimeProvider;
+use rustls::pki_types::ServerName;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
-use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
-use tracing::{debug, warn};
+use rustls::{AlertDescription, CertificateError, ClientConfig};
 
 use crate::clock::Clock;
 use crate::limits::TLS_BUFFER_BYTES;
 use crate::syntax::Time;
+use crate::trust;
+pub use crate::trust::TlsError;
 
 /// Whom a `wss://` host must be certified by, and how TLS is spoken. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Tls {
     config: Arc<ClientConfig>,
     clock: Clock,
-}
-
-/// Why there can be no TLS.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TlsError {
-    /// The operator's own roots.
-    #[error("the CA file cannot be used ({0}): it must hold certificates in PEM, each from BEGIN to END CERTIFICATE")]
-    Ca(String),
-    /// The library.
-    #[error("TLS cannot be set up: {0}")]
-    Setup(String),
 }
 
 impl Tls {
@@ -55,24 +42,7 @@ impl Tls {
     /// # Errors
     /// `ca` holds no certificate, or a broken one.
     pub fn new(ca: Option<&[u8]>, clock: &Clock) -> Result<Self, TlsError> {
-        let setup = |error: rustls::Error| TlsError::Setup(error.to_string());
-        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        let system = rustls_native_certs::load_native_certs();
-        for error in &system.errors {
-            warn!(%error, "some roots of the system cannot be read: going on without them");
-        }
-        let (added, ignored) = roots.add_parsable_certificates(system.certs);
-        debug!(added, ignored, "roots of the system");
-        if let Some(pem) = ca {
-            add_own(&mut roots, pem)?;
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = ClientConfig::builder_with_details(provider, Arc::new(Wall(clock.clone())))
-            .with_safe_default_protocol_versions()
-            .map_err(setup)?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let config = trust::client(ca, clock)?;
         Ok(Self { config: Arc::new(config), clock: clock.clone() })
     }
 
@@ -96,30 +66,6 @@ impl Tls {
             host: host.to_owned(),
             clock: self.clock.clone(),
         })
-    }
-}
-
-fn add_own(roots: &mut RootCertStore, pem: &[u8]) -> Result<(), TlsError> {
-    let mut count = 0;
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|error| TlsError::Ca(error.to_string()))?;
-        roots.add(certificate).map_err(|error| TlsError::Ca(error.to_string()))?;
-        count += 1;
-    }
-    if count == 0 {
-        return Err(TlsError::Ca("there is no certificate in it".to_owned()));
-    }
-    Ok(())
-}
-
-/// The program's own clock, for rustls.
-#[derive(Debug)]
-struct Wall(Clock);
-
-impl TimeProvider for Wall {
-    fn current_time(&self) -> Option<UnixTime> {
-        let micros = u64::try_from(self.0.wall_micros()).ok()?;
-        Some(UnixTime::since_unix_epoch(Duration::from_micros(micros)))
     }
 }
 

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::root;
 
-const BENCHES: [&str; 10] = ["filter", "session", "zstd", "event", "tags", "ring", "log", "fold", "map", "view"];
+const BENCHES: [&str; 11] =
+    ["filter", "session", "zstd", "event", "tags", "ring", "log", "fold", "map", "view", "tokens"];
 
 /// Words of criterion's own lines.
 const CRITERION: [&str; 12] = [

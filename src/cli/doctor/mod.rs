@@ -1,0 +1,121 @@
+//! `atrarium doctor`: what a server needs to be read by the network, checked in order.
+//!
+//! Each check says what it saw, and where it fails, what to do. One that needs an earlier one is skipped, plainly, where that
+//! failed.
+
+mod checks;
+mod upstream;
+
+use std::path::PathBuf;
+
+use atrarium::clock::Clock;
+use clap::Args;
+use serde::Serialize;
+
+use super::config::File;
+use super::outside::{OutsideArgs, block_on};
+use super::{DataDir, Failure, print_bytes, print_json};
+use checks::Examination;
+
+#[derive(Args)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    data_dir: DataDir,
+    #[command(flatten)]
+    outside: OutsideArgs,
+    /// A Jetstream host; several are tried in turn [default: the public v2 hosts]
+    #[arg(long, env = "ATRARIUM_UPSTREAM", value_name = "URL", value_delimiter = ',')]
+    upstream: Vec<String>,
+    /// Certificates (PEM) of an authority of your own that wss:// hosts may be certified by [default: the public ones]
+    #[arg(long, env = "ATRARIUM_UPSTREAM_CA", value_name = "FILE")]
+    upstream_ca: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What came of one check.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finding {
+    check: &'static str,
+    /// `None` where it could not be tried.
+    ok: Option<bool>,
+    says: String,
+    /// What to do, where it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    todo: Option<&'static str>,
+}
+
+/// What a check saw, or why it failed and what to do.
+pub type Seen = Result<String, (String, &'static str)>;
+
+impl Finding {
+    fn new(check: &'static str, seen: Seen) -> Self {
+        match seen {
+            Ok(says) => Self { check, ok: Some(true), says, todo: None },
+            Err((says, todo)) => Self { check, ok: Some(false), says, todo: Some(todo) },
+        }
+    }
+
+    fn skipped(check: &'static str, needs: &str) -> Self {
+        Self { check, ok: None, says: format!("skipped: it needs {needs}"), todo: None }
+    }
+
+    fn line(&self) -> String {
+        let word = match self.ok {
+            Some(true) => "ok  ",
+            Some(false) => "FAIL",
+            None => "--  ",
+        };
+        let todo = self.todo.map_or(String::new(), |todo| format!("\n       what to do: {todo}"));
+        format!("{word} {}: {}{todo}\n", self.check, self.says)
+    }
+}
+
+/// Runs the command.
+pub fn run(args: DoctorArgs, file: &File) -> Result<(), Failure> {
+    let clock = Clock::real();
+    let identity = args.outside.identity(file)?;
+    let http = args.outside.http(&clock)?;
+    let identities = args.outside.identities(std::sync::Arc::clone(&http), &clock)?;
+    let data_dir = args.data_dir.or_default(file);
+    let upstream = upstream::Upstream::new(&args.upstream, args.upstream_ca.as_deref(), file)?;
+    let directory = args.outside.directory().to_owned();
+    let examination = Examination { identity, http, identities, directory, data_dir, clock: clock.clone() };
+    let json = args.json;
+    let mut findings = Vec::new();
+    let mut tell = |finding: Finding| {
+        if !json {
+            print_bytes(finding.line().as_bytes())?;
+        }
+        findings.push(finding);
+        Ok::<(), Failure>(())
+    };
+    tell(Finding::new("clock", block_on(examination.clock())?))?;
+    tell(Finding::new("data directory", examination.data_directory()))?;
+    tell(Finding::new("upstream", upstream.moves(&clock)))?;
+    block_on(async {
+        let reached = examination.public_url().await;
+        let is_reached = reached.is_ok();
+        tell(Finding::new("public URL", reached))?;
+        tell(match is_reached {
+            true => Finding::new("did.json", examination.did_document().await),
+            false => Finding::skipped("did.json", "the public URL"),
+        })?;
+        tell(Finding::new("service DID", examination.service_did().await))?;
+        tell(Finding::new("publisher's records", examination.records().await))?;
+        tell(match is_reached {
+            true => Finding::new("skeleton", examination.skeleton().await),
+            false => Finding::skipped("skeleton", "the public URL"),
+        })
+    })??;
+    let failed = findings.iter().filter(|finding| finding.ok != Some(true)).count();
+    if json {
+        print_json(&serde_json::json!({ "ok": failed == 0, "checks": findings }))?;
+    }
+    match failed {
+        0 => Ok(()),
+        _ if json => Err(Failure::silent(1)),
+        count => Err(Failure::failed(format!("{count} of {} checks failed: see what to do for each", findings.len()))),
+    }
+}

@@ -1,0 +1,174 @@
+//! The two ends of the queue of tokens that wait to be judged.
+
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+
+use super::Identities;
+use crate::clock::Clock;
+use crate::identity::callers::{Callers, Known};
+use crate::identity::resolver::{Missing, place};
+use crate::identity::token::{Expectations, Refusal, Token, Verified, bearer};
+use crate::limits::{TOKENS_JUDGED_AT_ONCE_MAX, TOKENS_WAITING_MAX};
+use crate::syntax::Did;
+
+/// What a token is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// To read: it may be used again until it ends.
+    Read,
+    /// To write: once.
+    Write,
+}
+
+/// Where requests ask who sent them. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    bench: Arc<Bench>,
+    queue: mpsc::Sender<Offer>,
+}
+
+/// Whoever judges the tokens that were offered. [`Judges::run`] is one task of the control thread.
+#[derive(Debug)]
+pub struct Judges {
+    bench: Arc<Bench>,
+    queue: mpsc::Receiver<Offer>,
+}
+
+#[derive(Debug)]
+struct Offer {
+    token: Box<str>,
+    method: &'static str,
+}
+
+/// What both need.
+#[derive(Debug)]
+struct Bench {
+    service: Did,
+    callers: Callers,
+    identities: Identities,
+    clock: Clock,
+}
+
+impl Gate {
+    /// A gate for tokens whose `aud` is `service`, and the judges behind it.
+    pub fn new(service: Did, identities: Identities, clock: Clock) -> (Self, Judges) {
+        let (sender, receiver) = mpsc::channel(TOKENS_WAITING_MAX);
+        let bench = Arc::new(Bench { service, callers: Callers::new(), identities, clock });
+        (Self { bench: Arc::clone(&bench), queue: sender }, Judges { bench, queue: receiver })
+    }
+
+    /// What is known of the caller who sends this `Authorization` header field with a call of `method`: for answers that do
+    /// not depend on it much. It never waits, and allocates nothing where the token is known. A token that is not known is
+    /// offered to the judges; where too many wait, it is dropped and counted.
+    pub fn known(&self, authorization: &str, method: &'static str) -> Known {
+        let callers = &self.bench.callers;
+        let known = callers.known(authorization, method, self.bench.clock.wall_micros());
+        if known == (Known::Unknown { offer: true })
+            && let Ok(token) = bearer(authorization)
+            && self.queue.try_send(Offer { token: token.into(), method }).is_err()
+        {
+            callers.dropped(token);
+        }
+        known
+    }
+
+    /// Who sends this `Authorization` header field, for answers that depend on it. It may read the issuer's document, and
+    /// takes some seconds then.
+    ///
+    /// # Errors
+    /// The token does not count, or for a write was used before.
+    pub async fn verify_now(&self, authorization: &str, method: &'static str, used: Use) -> Result<Did, Refusal> {
+        let bench = &self.bench;
+        let token = bearer(authorization).inspect_err(|&why| bench.callers.tally().refuse(why))?;
+        if used == Use::Read
+            && let Known::Known(did) = bench.callers.known(authorization, method, bench.clock.wall_micros())
+        {
+            return Ok((*did).clone());
+        }
+        let verified = bench.judge_and_keep(token, method, used).await?;
+        if used == Use::Write {
+            let once = bench.callers.use_once(&verified, bench.clock.wall_micros());
+            once.inspect_err(|&why| bench.callers.tally().refuse(why))?;
+        }
+        Ok(verified.issuer)
+    }
+
+    /// An `identity` event of the stream: nothing that is known of this DID counts any more. Returns at once; it looks at
+    /// every place of the table, which takes less than a millisecond.
+    pub fn identity_event(&self, did: &Did, handle: Option<&crate::syntax::Handle>) {
+        self.bench.identities.identity_event(did, handle);
+        self.bench.callers.forget(did);
+    }
+
+    /// What was counted, and who is known.
+    pub fn callers(&self) -> &Callers {
+        &self.bench.callers
+    }
+
+    /// Where identities are read.
+    pub fn identities(&self) -> &Identities {
+        &self.bench.identities
+    }
+}
+
+impl Judges {
+    /// Judges until every [`Gate`] is gone. Dropping the future gives up what is being judged.
+    pub async fn run(mut self) {
+        let permits = Arc::new(Semaphore::new(TOKENS_JUDGED_AT_ONCE_MAX));
+        let mut trials = JoinSet::new();
+        while let Some(Offer { token, method }) = self.queue.recv().await {
+            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+            while trials.try_join_next().is_some() {}
+            let bench = Arc::clone(&self.bench);
+            trials.spawn(async move {
+                let _kept = bench.judge_and_keep(&token, method, Use::Read).await;
+                drop(permit);
+            });
+        }
+        while trials.join_next().await.is_some() {}
+    }
+}
+
+impl Bench {
+    async fn judge_and_keep(&self, text: &str, method: &str, used: Use) -> Result<Verified, Refusal> {
+        let refuse = |&why: &Refusal| self.callers.keep_refused(text, why, self.clock.wall_micros());
+        let token = Token::parse(text).inspect_err(refuse)?;
+        let epoch = self.callers.epoch(token.issuer());
+        let verified = self.judge(&token, method, used).await.inspect_err(refuse)?;
+        self.callers.keep(text, &verified, epoch, self.clock.wall_micros());
+        Ok(verified)
+    }
+
+    async fn judge(&self, token: &Token<'_>, method: &str, used: Use) -> Result<Verified, Refusal> {
+        let now_micros = self.clock.wall_micros();
+        let needs_id = used == Use::Write;
+        // Before anything is fetched: what is refused anyhow must cost no other host a request.
+        token.judge(&Expectations { service: &self.service, method, needs_id, now_micros })?;
+        if place(token.issuer()).is_none() {
+            return Err(Refusal::IssuerMethod);
+        }
+        let document = self.identities.document(token.issuer()).await.map_err(refusal)?;
+        let verified = match token.verify(&document) {
+            Err(why) if why.may_heal() => {
+                self.callers.tally().forced.increment();
+                let anew = self.identities.document_anew(token.issuer()).await.map_err(|_| why)?;
+                if anew.key == document.key {
+                    return Err(why);
+                }
+                token.verify(&anew)?
+            }
+            other => other?,
+        };
+        // Reading took its time.
+        if verified.expires_micros <= self.clock.wall_micros() { Err(Refusal::Expired) } else { Ok(verified) }
+    }
+}
+
+fn refusal(missing: Missing) -> Refusal {
+    match missing {
+        Missing::Absent => Refusal::UnknownIssuer,
+        Missing::Failed => Refusal::Unresolved,
+    }
+}
