@@ -23,10 +23,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwapOption;
 use sha2::{Digest, Sha256};
 
+use super::tally::Tally;
 use super::token::{Refusal, Verified, bearer};
 use crate::limits::{TOKEN_IDS_USED_MAX, TOKEN_PENDING_MICROS, TOKEN_REFUSED_MICROS, TOKENS_MAX};
 use crate::syntax::Did;
-use crate::telemetry::Counter;
 
 /// What is known of a request's token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,45 +70,6 @@ impl Place {
     /// What goes first when there is no room: what is over, then what is not proved.
     fn worth(&self, now: i64) -> (bool, i64) {
         (self.until > now && matches!(self.verdict, Verdict::Holds { .. }), self.until)
-    }
-}
-
-/// What is counted of callers.
-#[derive(Debug, Default)]
-pub struct Tally {
-    /// Requests whose token was known.
-    pub known: Counter,
-    /// Requests whose token had not been judged yet.
-    pub unknown: Counter,
-    /// Tokens that were not offered because too many waited.
-    pub dropped: Counter,
-    /// Tokens that were verified.
-    pub verified: Counter,
-    /// Documents that were read again because a signature did not hold.
-    pub forced: Counter,
-    /// Requests whose token was known to be refused.
-    pub refused_again: Counter,
-    refused: Refusals,
-}
-
-#[derive(Debug)]
-struct Refusals([Counter; Refusal::ALL.len()]);
-
-impl Default for Refusals {
-    fn default() -> Self {
-        Self(std::array::from_fn(|_| Counter::default()))
-    }
-}
-
-impl Tally {
-    /// Counts a token that was refused.
-    pub fn refuse(&self, why: Refusal) {
-        self.refused.0[why as usize].increment();
-    }
-
-    /// How often each reason was met.
-    pub fn refused(&self) -> impl Iterator<Item = (Refusal, u64)> + '_ {
-        Refusal::ALL.iter().map(|&why| (why, self.refused.0[why as usize].get()))
     }
 }
 

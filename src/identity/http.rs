@@ -1,7 +1,7 @@
 //! A request to the outside world and what came of it, as plain data, and the one way to send it.
 //!
 //! In: a URL, often a stranger's. Out: status, headers and body within a bound, or the rule that was broken. Whoever needs the
-//! network takes an [`Http`]; the program gives a [`Dialer`](super::dial::Dialer), a test gives a table.
+//! network takes an [`Http`]; the program gives a `Dialer`, a test gives a table.
 
 use std::future::Future;
 use std::net::IpAddr;

@@ -19,9 +19,11 @@ pub mod dial;
 pub mod document;
 pub mod http;
 pub mod key;
+pub mod place;
 pub mod resolver;
 #[cfg(feature = "server")]
 pub mod shell;
+pub mod tally;
 pub mod target;
 pub mod token;
 pub mod txt;

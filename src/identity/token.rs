@@ -25,7 +25,7 @@ labels! {
     Refusal:
     /// Another scheme than `Bearer`, or no token behind it.
     Scheme = "scheme",
-    /// Beyond [`TOKEN_BYTES_MAX`](crate::limits::TOKEN_BYTES_MAX).
+    /// Beyond [`TOKEN_BYTES_MAX`].
     TooLong = "too_long",
     /// Not three parts.
     Parts = "parts",
@@ -53,11 +53,11 @@ labels! {
     Expiry = "exp",
     /// `exp` is over.
     Expired = "expired",
-    /// `exp` is more than [`TOKEN_LIFE_SECONDS_MAX`](crate::limits::TOKEN_LIFE_SECONDS_MAX) ahead.
+    /// `exp` is more than [`TOKEN_LIFE_SECONDS_MAX`] ahead.
     ExpiryFar = "exp_far",
     /// An `iat` that is no whole number, or not before `exp`.
     Issued = "iat",
-    /// `iat` is ahead of now by more than [`TOKEN_SKEW_SECONDS`](crate::limits::TOKEN_SKEW_SECONDS).
+    /// `iat` is ahead of now by more than [`TOKEN_SKEW_SECONDS`].
     IssuedAhead = "iat_ahead",
     /// An `nbf` that is no whole number, or ahead of now by more than the skew.
     NotBefore = "nbf",

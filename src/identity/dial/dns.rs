@@ -1,9 +1,14 @@
 //! TXT records, from the resolver that the system names.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{NameServerConfig, ResolverConfig};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::RData;
+use hickory_resolver::{ResolverBuilder, TokioResolver};
 use tokio::time::timeout;
 
 use crate::identity::txt::{Records, Txt, TxtError};
@@ -25,15 +30,32 @@ impl Dns {
     /// # Errors
     /// The configuration cannot be read. [`NoTxt`](crate::identity::txt::NoTxt) does without.
     pub fn new() -> Result<Self, TxtError> {
-        let fail = |why: String| TxtError { name: "any name".to_owned(), why };
-        let mut builder = TokioResolver::builder_tokio().map_err(|error| fail(error.to_string()))?;
+        Self::with(TokioResolver::builder_tokio().map_err(|error| fail(&error))?)
+    }
+
+    /// Asks this server alone.
+    ///
+    /// # Errors
+    /// The library cannot be set up.
+    pub fn at(server: SocketAddr) -> Result<Self, TxtError> {
+        let mut ways = NameServerConfig::udp_and_tcp(server.ip());
+        ways.connections.iter_mut().for_each(|way| way.port = server.port());
+        let config = ResolverConfig::from_parts(None, Vec::new(), vec![ways]);
+        Self::with(TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()))
+    }
+
+    fn with(mut builder: ResolverBuilder<TokioRuntimeProvider>) -> Result<Self, TxtError> {
         let options = builder.options_mut();
         options.timeout = Duration::from_millis(DIAL_TIMEOUT_MILLIS / 2);
         options.attempts = 1;
         // What was found is kept by whoever asks, who is told when it changes.
         options.cache_size = 0;
-        Ok(Self(builder.build().map_err(|error| fail(error.to_string()))?))
+        Ok(Self(builder.build().map_err(|error| fail(&error))?))
     }
+}
+
+fn fail(error: &NetError) -> TxtError {
+    TxtError { name: "any name".to_owned(), why: error.to_string() }
 }
 
 impl Txt for Dns {
@@ -44,12 +66,18 @@ impl Txt for Dns {
             let looked_up = self.0.txt_lookup(format!("{name}."));
             match timeout(Duration::from_millis(DIAL_TIMEOUT_MILLIS), looked_up).await {
                 Ok(Ok(found)) => Ok(found.answers().iter().filter_map(|record| text(&record.data)).collect()),
-                Ok(Err(error)) if error.is_no_records_found() || error.is_nx_domain() => Ok(Vec::new()),
+                Ok(Err(error)) if is_none(&error) => Ok(Vec::new()),
                 Ok(Err(error)) => Err(fail(error.to_string())),
                 Err(_) => Err(fail(format!("no answer within {DIAL_TIMEOUT_MILLIS} ms"))),
             }
         })
     }
+}
+
+/// Whether the server has said that there is none, and not that it cannot say.
+fn is_none(error: &NetError) -> bool {
+    let NetError::Dns(DnsError::NoRecordsFound(none)) = error else { return false };
+    matches!(none.response_code, ResponseCode::NoError | ResponseCode::NXDomain)
 }
 
 /// The text of a TXT record: its strings, one behind the other. `None` for other records and for what is no text.

@@ -8,10 +8,11 @@ use tokio::task::JoinSet;
 use super::Identities;
 use crate::clock::Clock;
 use crate::identity::callers::{Callers, Known};
-use crate::identity::resolver::{Missing, place};
+use crate::identity::place::place;
+use crate::identity::resolver::Missing;
 use crate::identity::token::{Expectations, Refusal, Token, Verified, bearer};
 use crate::limits::{TOKENS_JUDGED_AT_ONCE_MAX, TOKENS_WAITING_MAX};
-use crate::syntax::Did;
+use crate::syntax::{Did, Handle};
 
 /// What a token is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +98,7 @@ impl Gate {
 
     /// An `identity` event of the stream: nothing that is known of this DID counts any more. Returns at once; it looks at
     /// every place of the table, which takes less than a millisecond.
-    pub fn identity_event(&self, did: &Did, handle: Option<&crate::syntax::Handle>) {
+    pub fn identity_event(&self, did: &Did, handle: Option<&Handle>) {
         self.bench.identities.identity_event(did, handle);
         self.bench.callers.forget(did);
     }
