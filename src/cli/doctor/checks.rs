@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use atrarium::clock::Clock;
 use atrarium::disk::RealDisk;
 use atrarium::engine::recover;
-use atrarium::identity::resolver::{Place, place};
+use atrarium::identity::place::{Place, place};
 use atrarium::identity::shell::Identities;
 use atrarium::identity::{DialError, Http, Request, Response};
 use atrarium::publish::{About, GENERATOR, Pds, Wanted, plan};
