@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 
 export const VISIBLE_SECONDS_MAX = 10
-const POLL_MILLIS = 100
+const POLL_MILLIS = 25
 
 /// How long each change took to be seen: `{ dialect, what, engine, appview }`, in seconds.
 export const timings = []
@@ -14,8 +14,24 @@ export class Feed {
 
   /// A page from the AppView, as somebody sees it who is not logged in.
   async page(params) {
+    return this.#ask('app.bsky.feed.getFeed', params)
+  }
+
+  /// What the AppView says of the feed itself, once it knows it.
+  async generator() {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#ask('app.bsky.feed.getFeedGenerator', {})
+      } catch (error) {
+        if (tries * POLL_MILLIS > VISIBLE_SECONDS_MAX * 1000) throw error
+        await new Promise((done) => setTimeout(done, POLL_MILLIS))
+      }
+    }
+  }
+
+  async #ask(method, params) {
     const query = new URLSearchParams({ feed: this.uri, ...params })
-    const response = await fetch(`${this.appview}/xrpc/app.bsky.feed.getFeed?${query}`)
+    const response = await fetch(`${this.appview}/xrpc/${method}?${query}`)
     const body = await response.json()
     if (!response.ok) throw Object.assign(new Error(body.message), { status: response.status, body })
     return body

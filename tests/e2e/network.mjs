@@ -35,6 +35,17 @@ export class Account {
     return (await this.#agent.com.atproto.repo.putRecord(body)).data
   }
 
+  /// Writes several posts in one commit; their URIs.
+  async postTogether(texts) {
+    const writes = texts.map((text) => ({
+      $type: 'com.atproto.repo.applyWrites#create',
+      collection: 'app.bsky.feed.post',
+      value: { $type: 'app.bsky.feed.post', text, createdAt: new Date().toISOString() },
+    }))
+    const { data } = await this.#agent.com.atproto.repo.applyWrites({ repo: this.did, writes })
+    return data.results.map(({ uri }) => uri)
+  }
+
   async delete(uri) {
     const [collection, rkey] = uri.split('/').slice(-2)
     await this.#agent.com.atproto.repo.deleteRecord({ repo: this.did, collection, rkey })
@@ -55,16 +66,27 @@ export class Account {
   /// The administrator of the PDS takes the account down, or lets it come back.
   async takedown(applied) {
     const subject = { $type: 'com.atproto.admin.defs#repoRef', did: this.did }
-    const response = await fetch(`${this.pds}/xrpc/com.atproto.admin.updateSubjectStatus`, {
-      method: 'POST',
-      headers: { authorization: ADMIN, 'content-type': 'application/json' },
-      body: JSON.stringify({ subject, takedown: { applied, ref: 'e2e' } }),
-    })
-    if (!response.ok) throw new Error(`the takedown was answered ${response.status}: ${await response.text()}`)
+    await this.#administer('com.atproto.admin.updateSubjectStatus', { subject, takedown: { applied, ref: 'e2e' } })
+  }
+
+  /// The administrator of the PDS deletes the account.
+  async end() {
+    await this.#administer('com.atproto.admin.deleteAccount', { did: this.did })
+  }
+
+  async #administer(method, body) {
+    const headers = { authorization: ADMIN, 'content-type': 'application/json' }
+    const response = await fetch(`${this.pds}/xrpc/${method}`, { method: 'POST', headers, body: JSON.stringify(body) })
+    if (!response.ok) throw new Error(`${method} was answered ${response.status}: ${await response.text()}`)
   }
 
   /// A page of a feed as this account sees it in its app: through its PDS, which asks the AppView.
   async getFeed(params) {
     return (await this.#agent.app.bsky.feed.getFeed(params)).data
+  }
+
+  /// What an app tells a feed generator of its reader.
+  async interact(feedDid, ...interactions) {
+    await this.#agent.withProxy('bsky_fg', feedDid).app.bsky.feed.sendInteractions({ interactions })
   }
 }

@@ -38,14 +38,21 @@ export class Proxy {
     // A request that its sender gives up is given up here too.
     const gone = new AbortController()
     response.once('close', () => gone.abort())
-    const { host, connection, ...headers } = request.headers
-    const answer = await fetch(new URL(request.url, this.target), { method: request.method, headers, signal: gone.signal })
-    const body = Buffer.from(await answer.arrayBuffer())
+    const { host, connection, 'content-length': length, 'transfer-encoding': coding, ...headers } = request.headers
+    entry.status = 502
+    const asked = { method: request.method, headers, signal: gone.signal }
+    if (request.method === 'POST') asked.body = await bytes(request)
+    const answer = await fetch(new URL(request.url, this.target), asked)
+    const body = await bytes(answer.body)
     entry.status = answer.status
     entry.body = body.toString()
     for (const [name, value] of answer.headers) if (!HOP_BY_HOP.includes(name)) response.setHeader(name, value)
     response.writeHead(answer.status).end(body)
   }
+}
+
+async function bytes(stream) {
+  return Buffer.concat(await Array.fromAsync(stream ?? []))
 }
 
 /// A service JWT for people: its header and its claims, without the signature.

@@ -7,7 +7,8 @@
 // The network is started once. Each dialect has its own engine, community and people.
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { after, before, describe, test } from 'node:test'
+import net from 'node:net'
+import { after, afterEach, before, describe, test } from 'node:test'
 import { Engine, startBridge } from './children.mjs'
 import { Feed, timings } from './feed.mjs'
 import { Account, startNetwork } from './network.mjs'
@@ -24,6 +25,10 @@ const rkeyOf = (uri) => uri.split('/').at(-1)
 
 let network
 let bridge
+let hasFailed = false
+afterEach((context) => {
+  hasFailed ||= !context.passed
+})
 
 before(async () => {
   const started = performance.now()
@@ -33,9 +38,17 @@ before(async () => {
 })
 
 after(async () => {
-  await bridge?.stop()
-  await network?.close()
+  console.log('# seconds from the answer of the PDS until the engine and the AppView showed it')
   console.table(timings)
+  await bridge?.stop()
+  if (hasFailed) console.log(`# the bridge said:\n${bridge?.said()}`)
+  await network?.close()
+})
+
+test('every server here listens on 127.0.0.1 alone', () => {
+  const servers = process._getActiveHandles().filter((handle) => handle instanceof net.Server)
+  assert.ok(servers.length >= 5)
+  for (const server of servers) assert.equal(server.address().address, '127.0.0.1')
 })
 
 for (const dialect of ['v1', 'v2']) {
@@ -46,33 +59,34 @@ for (const dialect of ['v1', 'v2']) {
     const tag = `#atrarium_${id}`
     let [engine, feed, community] = []
 
-    const join = (who, more = {}) =>
-      who.create(MEMBERSHIP, { community, role: 'member', joinedAt: now(), active: true, ...more })
+    const config = () => ({
+      name: `The ${dialect} garden`,
+      hashtag: tag,
+      stage: 'community',
+      feedMix: { own: 100, parent: 0, global: 0 },
+      moderators: [people.moderator.did],
+      createdAt: now(),
+    })
+    const join = (who) => who.create(MEMBERSHIP, { community, role: 'member', joinedAt: now(), active: true })
     const act = (who, action, target) => who.create(ACTION, { action, target, community, createdAt: now() })
 
     before(async () => {
-      for (const name of ['owner', 'moderator', 'alice', 'bob', 'stranger', 'publisher', 'reader'])
+      for (const name of ['owner', 'moderator', 'alice', 'bob', 'carol', 'stranger', 'publisher', 'reader'])
         people[name] = await Account.create(network.pds, `${name}-${dialect}`)
       await proxy.start()
       engine = new Engine({ dialect, bridge: bridge.address, publicUrl: proxy.url, publisherDid: people.publisher.did })
       await engine.start()
       proxy.target = engine.http
-      community = await people.owner.create(CONFIG, {
-        name: `The ${dialect} garden`,
-        hashtag: tag,
-        stage: 'community',
-        feedMix: { own: 100, parent: 0, global: 0 },
-        moderators: [people.moderator.did],
-        createdAt: now(),
-      })
+      community = await people.owner.create(CONFIG, config())
       const generator = { did: serviceDid(), displayName: 'The garden', createdAt: now() }
       const uri = await people.publisher.create(GENERATOR, generator, id)
       feed = new Feed({ uri, dialect, appview: network.appview, proxy })
-      for (const name of ['alice', 'bob']) people[name].membership = await join(people[name])
+      for (const name of ['alice', 'bob', 'carol']) people[name].membership = await join(people[name])
     })
 
     after(async () => {
       await engine?.stop()
+      if (hasFailed) console.log(`# the engine over ${dialect} said:\n${engine?.said()}`)
       engine?.remove()
       proxy.stop()
       printAsked(dialect, proxy.seen)
@@ -86,10 +100,21 @@ for (const dialect of ['v1', 'v2']) {
       assert.deepEqual(did.service, [{ id: '#bsky_fg', type: 'BskyFeedGenerator', serviceEndpoint: proxy.url }])
     })
 
+    test('the AppView takes the feed generator for online and valid', async () => {
+      const found = await feed.generator()
+      assert.equal(found.view.did, serviceDid())
+      assert.ok(found.isOnline && found.isValid)
+    })
+
     test("members' posts show in order, page by page, logged out and logged in; others' do not", async () => {
       const { alice, bob, owner, stranger, reader } = people
       const facets = [
         { index: { byteStart: 0, byteEnd: 3 }, features: [{ $type: 'app.bsky.richtext.facet#tag', tag: tag.slice(1) }] },
+      ]
+      const others = [
+        await stranger.post(`not a member ${tag}`),
+        await alice.post('no tag'),
+        await alice.post(`${tag}0 is longer`),
       ]
       const posts = [
         await alice.post(`one ${tag}`),
@@ -99,11 +124,6 @@ for (const dialect of ['v1', 'v2']) {
         await bob.post('five, by its facet alone', { facets }),
         await alice.post(`six <&> "${tag}"`),
         await bob.post(`seven ${tag}`),
-      ]
-      const others = [
-        await stranger.post(`not a member ${tag}`),
-        await alice.post('no tag'),
-        await alice.post(`${tag}0 is longer`),
       ]
       await feed.shows('first posts', ...posts)
       await feed.hides('posts of others', ...others)
@@ -189,6 +209,29 @@ for (const dialect of ['v1', 'v2']) {
       await feed.shows('activation', post)
     })
 
+    test('an account that is deleted is gone', async () => {
+      const post = await people.carol.post(`before the end ${tag}`)
+      await feed.shows('a post', post)
+      await people.carol.end()
+      await feed.hides('account deleted', post)
+    })
+
+    test('posts that came in one commit all show', async () => {
+      const texts = [1, 2, 3, 4, 5].map((n) => `${n} of five ${tag}`)
+      await feed.shows('five posts of one commit', ...(await people.alice.postTogether(texts)))
+    })
+
+    test('a community that becomes invite-only shows the accepted alone', async () => {
+      const [of_alice, of_bob] = [await people.alice.post(`accepted ${tag}`), await people.bob.post(`not accepted ${tag}`)]
+      await feed.shows('posts', of_alice, of_bob)
+      const acceptance = { community, subject: people.alice.did, createdAt: now() }
+      await people.moderator.create('net.atrarium.community.acceptance', acceptance)
+      await people.owner.put(CONFIG, rkeyOf(community), { ...config(), accessType: 'invite-only' })
+      await feed.becomes('invite-only', new Map([[of_alice, true], [of_bob, false]]))
+      await people.owner.put(CONFIG, rkeyOf(community), config())
+      await feed.shows('open again', of_bob)
+    })
+
     test('a post that came before its membership shows when the membership does', async () => {
       const early = await people.stranger.post(`early ${tag}`)
       const mark = await people.bob.post(`a mark ${tag}`)
@@ -205,17 +248,30 @@ for (const dialect of ['v1', 'v2']) {
       await engine.start()
       proxy.target = engine.http
       await feed.shows('restart after kill -9', meanwhile, ...shown.engine)
+      assert.deepEqual((await feed.pages(50)).flat(), [meanwhile, ...shown.appview])
+    })
+
+    test("an app's interactions reach the engine through the PDS", async () => {
+      const [item] = (await feed.now()).engine
+      await people.reader.interact(serviceDid(), { item, event: 'app.bsky.feed.defs#interactionSeen' })
+      const { headers, status } = proxy.seen.findLast(({ path }) => path === '/xrpc/app.bsky.feed.sendInteractions')
+      assert.equal(status, 200)
+      assert.equal(headers.authorization.claims.iss, people.reader.did)
+      assert.equal(headers.authorization.claims.lxm, 'app.bsky.feed.sendInteractions')
     })
 
     test('no frame of the real stream was refused', async () => {
       const status = await (await fetch(`${engine.admin}/status`)).json()
       assert.deepEqual(status.refused ?? {}, {})
       assert.equal(status.upstream.dialect, dialect)
+      const gaps = Map.groupBy(status.gaps, ({ reason }) => reason)
+      console.log(`# gaps told over ${dialect}:`, Object.fromEntries([...gaps].map(([reason, told]) => [reason, told.length])))
     })
 
     test('what the AppView asks', () => {
       const asked = proxy.seen.filter(({ path, headers }) => path === SKELETON && headers['user-agent'] === 'BskyAppView')
-      const [named, nameless] = [asked.filter(({ headers }) => headers.authorization), asked.filter(({ headers }) => !headers.authorization)]
+      const named = asked.filter(({ headers }) => headers.authorization)
+      const nameless = asked.filter(({ headers }) => !headers.authorization)
       assert.ok(named.length > 0 && nameless.length > 0)
       for (const { method, query, headers } of asked) {
         assert.equal(method, 'GET')
@@ -308,7 +364,9 @@ describe('what the reference servers do, which the engine relies on', () => {
   })
 })
 
-/// What was asked of the engine, each kind once: who asked, what, and the answers.
+const NAMED_HEADERS = ['host', 'connection', 'user-agent', 'authorization']
+
+/// What was asked of the engine, each kind once: who asked, what, and the answers. 502 is the proxy's own, without an engine.
 function printAsked(dialect, seen) {
   const kinds = new Map()
   for (const { method, path, query, headers, status } of seen) {
@@ -317,13 +375,15 @@ function printAsked(dialect, seen) {
       asked: `${method} ${path}`,
       query: Object.keys(query).join(' '),
       'user-agent': headers['user-agent'] ?? '',
-      authorization: authorization ? `${authorization.header.typ} ${authorization.header.alg}: ${Object.keys(authorization.claims).join(' ')}` : '',
-      headers: Object.keys(headers).filter((name) => !['host', 'connection', 'user-agent', 'authorization'].includes(name)).join(' '),
-      status: status ?? 'none',
+      authorization: authorization ? Object.keys(authorization.claims).join(' ') : '',
+      'other headers': Object.keys(headers).filter((name) => !NAMED_HEADERS.includes(name)).join(' '),
+      status,
     }
     const key = JSON.stringify(row)
     kinds.set(key, { ...row, times: (kinds.get(key)?.times ?? 0) + 1 })
   }
   console.log(`# what was asked of the engine over ${dialect}`)
   console.table([...kinds.values()])
+  const authorized = new Map(seen.filter(({ headers }) => headers.authorization).map(({ path, headers }) => [path, headers.authorization]))
+  for (const [path, { header, claims }] of authorized) console.log(`# ${path}: ${JSON.stringify(header)} ${JSON.stringify(claims)}`)
 }
