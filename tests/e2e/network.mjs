@@ -6,7 +6,14 @@ const ADMIN = `Basic ${Buffer.from('admin:admin-pass').toString('base64')}`
 
 export async function startNetwork() {
   const network = await TestNetwork.create({ dbPostgresSchema: 'real_parts' })
-  return { network, pds: network.pds.url, appview: network.bsky.url, repos: `ws://localhost:${network.pds.port}`, close: () => network.close() }
+  return {
+    pds: network.pds.url,
+    appview: network.bsky.url,
+    repos: `ws://localhost:${network.pds.port}`,
+    /// The key that an account signs with, from its DID document.
+    signingKey: (did) => network.pds.ctx.idResolver.did.resolveAtprotoKey(did),
+    close: () => network.close(),
+  }
 }
 
 /// Somebody with an account at the PDS.

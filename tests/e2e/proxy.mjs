@@ -32,6 +32,8 @@ export class Proxy {
       path: url.pathname,
       query: Object.fromEntries(url.searchParams),
       headers: { ...request.headers, ...withClaims(request.headers.authorization) },
+      /// The service JWT as it came, to be verified and never printed.
+      jwt: request.headers.authorization?.replace('Bearer ', ''),
     }
     this.seen.push(entry)
     if (this.mischief) return this.mischief(request, response, entry)

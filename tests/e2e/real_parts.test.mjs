@@ -9,6 +9,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import net from 'node:net'
 import { after, afterEach, before, describe, test } from 'node:test'
+import { verifyJwt } from '@atproto/xrpc-server'
 import { Engine, startBridge } from './children.mjs'
 import { Feed, timings } from './feed.mjs'
 import { Account, startNetwork } from './network.mjs'
@@ -268,7 +269,7 @@ for (const dialect of ['v1', 'v2']) {
       console.log(`# gaps told over ${dialect}:`, Object.fromEntries([...gaps].map(([reason, told]) => [reason, told.length])))
     })
 
-    test('what the AppView asks', () => {
+    test('what the AppView asks', async () => {
       const asked = proxy.seen.filter(({ path, headers }) => path === SKELETON && headers['user-agent'] === 'BskyAppView')
       const named = asked.filter(({ headers }) => headers.authorization)
       const nameless = asked.filter(({ headers }) => !headers.authorization)
@@ -279,7 +280,8 @@ for (const dialect of ['v1', 'v2']) {
         assert.ok(Number(query.limit) >= 1 && Number(query.limit) <= 100)
         assert.ok(!('cursor' in query) || query.cursor.length > 0)
       }
-      for (const { headers } of named) {
+      for (const { headers, jwt } of named) {
+        await verifyJwt(jwt, serviceDid(), 'app.bsky.feed.getFeedSkeleton', network.signingKey)
         const { header, claims } = headers.authorization
         assert.equal(header.alg, 'ES256K')
         assert.equal(claims.iss, people.reader.did)
