@@ -73,7 +73,7 @@ mod tests {
             (here, FeedMix { own: 5000, parent: 0, global: 5000 }),
             (there, FeedMix { own: 10_000, parent: 0, global: 0 }),
         ] {
-            let info = CommunityInfo { uri: uri.clone(), name: "n".into(), mix, parent: None };
+            let info = CommunityInfo { uri: uri.clone(), name: "n".into(), mix, parent: None, pinned: None };
             writer.apply(Change::Open { id, info: Arc::new(info) });
         }
         for (time_millis, rkey) in [(1, "a"), (2, "b")] {

@@ -70,6 +70,7 @@ impl Feeds for Fake {
             name: "A community".into(),
             mix: FeedMix { own: 10_000, parent: 0, global: 0 },
             parent: None,
+            pinned: None,
         });
         self.0.lock().expect("no test panics with it").iter().map(|&id| (id, Arc::clone(&info))).collect()
     }
