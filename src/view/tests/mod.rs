@@ -139,12 +139,12 @@ fn a_page_is_rendered_as_the_protocol_says() {
         String::from_utf8(body).expect("text"),
         format!(
             "{{\"feed\":[{{\"post\":\"at://{AUTHOR}/app.bsky.feed.post/3jzfcijpj2z2b\"}},\
-             {{\"post\":\"at://{AUTHOR}/app.bsky.feed.post/self\"}}],\"cursor\":\"{cursor}\"}}"
+             {{\"post\":\"at://{AUTHOR}/app.bsky.feed.post/self\"}}],\"cursor\":\"{cursor}\",\"reqId\":\"a1b2c3d4\"}}"
         )
     );
     let mut body = Vec::new();
     community.page(Time::EPOCH, 2, Some(&cursor)).write_json(&mut body);
-    assert!(body.ends_with(b"3jzfcijpj2z2a\"}]}"), "no cursor at the end");
+    assert!(body.ends_with(b"3jzfcijpj2z2a\"}],\"reqId\":\"a1b2c3d4\"}"), "no cursor at the end");
 }
 
 #[test]

@@ -48,7 +48,9 @@ fn walk(view: &View, now: Time, limit: usize) -> Vec<String> {
         for (at, item) in told.iter().enumerate() {
             let is_pin = item["reason"]["$type"] == "app.bsky.feed.defs#skeletonReasonPin";
             assert!(!is_pin || (at == 0 && after.is_none()), "{json}");
-            assert_eq!(item["feedContext"] == "pin", is_pin);
+            let of_another = item["post"].as_str().is_some_and(|uri| uri.contains("did:web:other"));
+            let context: serde_json::Value = if is_pin { "pin".into() } else { of_another.then_some("global").into() };
+            assert_eq!(item["feedContext"], context);
         }
         all.extend(page.uris());
         let Some(cursor) = page.cursor() else { return all };
