@@ -56,6 +56,10 @@ impl Feeds for Recorder {
         Ok(())
     }
 
+    fn serves(&self, id: CommunityId) -> bool {
+        id == CommunityId(0xa1b2_c3d4)
+    }
+
     fn feeds(&self) -> Vec<(CommunityId, Arc<CommunityInfo>)> {
         let uri = RecordUri::parse("at://did:web:o/net.atrarium.community.config/self").expect("a URI");
         let mix = FeedMix { own: 10_000, parent: 0, global: 0 };

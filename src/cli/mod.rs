@@ -7,6 +7,7 @@ mod config;
 mod log;
 mod offline;
 mod progress;
+mod rates;
 mod replay;
 mod serve;
 

@@ -36,6 +36,10 @@ impl Feeds for View {
         Ok(self.body(&community, now, limit, after.as_ref(), limit * ITEM_BYTES))
     }
 
+    fn serves(&self, id: CommunityId) -> bool {
+        self.find(id).is_some()
+    }
+
     fn feeds(&self) -> Vec<(CommunityId, Arc<CommunityInfo>)> {
         self.communities().iter().map(|community| (community.id(), community.info())).collect()
     }
