@@ -111,8 +111,10 @@ fn filled() -> (Writer, View) {
     for id in (0..COMMUNITIES).map(|number| CommunityId(number * 7)) {
         let uri = format!("at://did:plc:{:024}/net.atrarium.community.config/self", id.0);
         let uri = RecordUri::parse(&uri).expect("a URI");
-        writer
-            .apply(Change::Open { id, info: Arc::new(CommunityInfo { uri, name: "name".into(), mix, parent: None }) });
+        writer.apply(Change::Open {
+            id,
+            info: Arc::new(CommunityInfo { uri, name: "name".into(), mix, parent: None, pinned: None }),
+        });
     }
     writer.publish();
     (writer, view)

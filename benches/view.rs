@@ -67,7 +67,13 @@ const HIDDEN: CommunityId = CommunityId(8);
 
 fn info(id: CommunityId, mix: FeedMix, parent: Option<CommunityId>) -> Arc<CommunityInfo> {
     let uri = format!("at://{}/net.atrarium.community.config/{}", did(0), id.0);
-    Arc::new(CommunityInfo { uri: RecordUri::parse(&uri).expect("a URI"), name: "name".into(), mix, parent })
+    Arc::new(CommunityInfo {
+        uri: RecordUri::parse(&uri).expect("a URI"),
+        name: "name".into(),
+        mix,
+        parent,
+        pinned: None,
+    })
 }
 
 /// Both designs, with the same posts.

@@ -247,6 +247,34 @@ pub const HTTP_ACCEPT_PAUSE_MILLIS: u64 = 50;
 pub const EXPLAIN_TIMEOUT_MILLIS: u64 = 2_000;
 /// Whoever waits for an explanation looks for it this often, in milliseconds.
 pub const EXPLAIN_POLL_MILLIS: u64 = 10;
+/// A quota of requests is made good in this time, in seconds.
+pub const RATE_WINDOW_SECONDS: u64 = 3600;
+/// The largest quota: one request in each microsecond.
+pub const RATE_QUOTA_MAX: u32 = 3_600_000_000;
+/// Requests an hour of one caller, in the order of [`Limited`](crate::telemetry::Limited). An account: a page of a feed each
+/// 36 s, or the dashboard each 4 s. An address that asks for feeds: 10,000 a second day and night, which is all readers of
+/// the AppView, and an hour of them at once, which is six minutes of a benchmark at 100,000 a second. An address that asks
+/// the dashboard: ten people behind one router.
+pub const RATE_QUOTAS_DEFAULT: [u32; 4] = [100, 36_000_000, 1000, 10_000];
+/// Callers whose buckets are kept while they are not full; 8 bytes each, 4 MiB from the start on. An account whose bucket
+/// lacks one request is full again after 36 s, so this is room for 14,000 new accounts a second.
+pub const RATE_CALLERS: usize = 1 << 19;
+/// Interactions that are taken of one `sendInteractions`; the rest are counted and left. The app sends a few dozen at once.
+pub const INTERACTIONS_PER_REQUEST_MAX: usize = 500;
+/// The longest item of an interaction that is counted by itself, in bytes: an AT-URI of a post by a did:plc has 70.
+pub const INTERACTION_ITEM_BYTES_MAX: usize = 300;
+/// Communities whose interactions are counted. About 120 bytes each, 2 MB.
+pub const INTERACTION_COMMUNITIES_MAX: usize = 1 << 14;
+/// Posts whose interactions are counted, a post in two communities twice. About 250 bytes each, 8 MB.
+pub const INTERACTION_POSTS_MAX: usize = 1 << 15;
+/// Parts of both tables, each behind a lock of its own.
+pub const INTERACTION_SHARDS: usize = 16;
+/// Communities that `/status` lists with their interactions, those with most first…
+pub const INTERACTION_COMMUNITIES_LISTED: usize = 20;
+/// …and posts of each.
+pub const INTERACTION_POSTS_LISTED: usize = 10;
+/// What may be cached, may be so for this long, in seconds: the list of feeds, and the service's DID document.
+pub const HTTP_CACHE_SECONDS: u64 = 300;
 /// A clean stop ends within this time, in milliseconds (INTERFACES: 5 s).
 pub const STOP_TIMEOUT_MILLIS: u64 = 4_000;
 
@@ -355,4 +383,7 @@ const _: () = {
     assert!(IDENTITY_FLIGHT_MICROS > 2 * DIAL_TIMEOUT_MILLIS as i64 * 1000, "a look-up and a request");
     assert!(DOCUMENT_BYTES_MAX <= DIAL_BODY_BYTES_MAX && TOKENS_MAX.is_power_of_two());
     assert!(BATCH_DELAY_MILLIS < IDLE_BATCH_INTERVAL_MILLIS);
+    assert!(RATE_CALLERS.is_power_of_two() && RATE_WINDOW_SECONDS * 1_000_000 == RATE_QUOTA_MAX as u64);
+    assert!(INTERACTION_POSTS_MAX / INTERACTION_SHARDS >= 2 * ROOM_PART);
+    assert!(INTERACTION_COMMUNITIES_MAX / INTERACTION_SHARDS >= 2 * ROOM_PART);
 };

@@ -170,6 +170,65 @@ labels! {
     IdleRulings = "idle_rulings",
 }
 
+labels! {
+    /// Which quota of requests a caller has.
+    Limited:
+    /// For feeds, of a DID that the request proves.
+    FeedsDid = "feeds_did",
+    /// For feeds, of an address.
+    FeedsAddress = "feeds_address",
+    /// For the dashboard, of a DID that the request proves.
+    DashboardDid = "dashboard_did",
+    /// For the dashboard, of an address.
+    DashboardAddress = "dashboard_address",
+}
+
+labels! {
+    /// What a reader did with an item of a feed: the events of `app.bsky.feed.defs#interaction`.
+    Event:
+    /// Asked for less like it.
+    RequestLess = "requestLess",
+    /// Asked for more like it.
+    RequestMore = "requestMore",
+    /// Opened it.
+    ClickthroughItem = "clickthroughItem",
+    /// Opened its author's profile.
+    ClickthroughAuthor = "clickthroughAuthor",
+    /// Opened the profile of who reposted it.
+    ClickthroughReposter = "clickthroughReposter",
+    /// Opened what it embeds.
+    ClickthroughEmbed = "clickthroughEmbed",
+    /// Saw it.
+    Seen = "interactionSeen",
+    /// Liked it.
+    Like = "interactionLike",
+    /// Reposted it.
+    Repost = "interactionRepost",
+    /// Replied to it.
+    Reply = "interactionReply",
+    /// Quoted it.
+    Quote = "interactionQuote",
+    /// Shared it.
+    Share = "interactionShare",
+    /// Something that this program does not know, or nothing.
+    Other = "other",
+}
+
+labels! {
+    /// What of the interactions is not told with the others.
+    LeftOut:
+    /// No interaction: not an object, or of the wrong types.
+    Malformed = "malformed",
+    /// Beyond [`INTERACTIONS_PER_REQUEST_MAX`](crate::limits::INTERACTIONS_PER_REQUEST_MAX) of one request.
+    Excess = "excess",
+    /// Of no community that is served: counted by event alone.
+    NoCommunity = "no_community",
+    /// Of a community that made room for others.
+    CommunityForgotten = "community_forgotten",
+    /// Of a post that made room for others: counted by community and event.
+    PostForgotten = "post_forgotten",
+}
+
 /// All counters of the process.
 #[derive(Debug, Default)]
 pub struct Telemetry {
@@ -238,8 +297,14 @@ pub struct Telemetry {
     pub connections_refused: Counter,
     /// Connections cut because a client, or the end of the program, kept them waiting too long.
     pub connections_timed_out: Counter,
-    /// Interactions that readers' apps have sent.
-    pub interactions: Counter,
+    /// Interactions that readers' apps have sent, by [`Event`] in its order.
+    interactions: [Counter; Event::ALL.len()],
+    /// Interactions that are not told with the others, by [`LeftOut`] in its order.
+    interactions_left_out: [Counter; LeftOut::ALL.len()],
+    /// Requests that were refused because their caller had used up a quota, by [`Limited`] in its order.
+    limited: [Counter; Limited::ALL.len()],
+    /// Callers whose use of their quota was forgotten too early, for others.
+    pub callers_forgotten: Counter,
     /// Explanations that were not given because too many were asked for.
     pub explanations_refused: Counter,
 }
@@ -287,6 +352,36 @@ impl Telemetry {
     /// Durable facts of each kind.
     pub fn facts(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         FACT_KINDS.iter().zip(&self.facts).map(|(&kind, counter)| (kind, counter.get()))
+    }
+
+    /// Counts an interaction.
+    pub fn interaction(&self, event: Event) {
+        self.interactions[event as usize].increment();
+    }
+
+    /// Interactions of each event.
+    pub fn interactions(&self) -> impl Iterator<Item = (Event, u64)> + '_ {
+        Event::ALL.iter().map(|&event| (event, self.interactions[event as usize].get()))
+    }
+
+    /// Counts interactions that are not told with the others.
+    pub fn leave_out(&self, why: LeftOut, count: u64) {
+        self.interactions_left_out[why as usize].add(count);
+    }
+
+    /// What was not told with the others.
+    pub fn left_out(&self) -> impl Iterator<Item = (LeftOut, u64)> + '_ {
+        LeftOut::ALL.iter().map(|&why| (why, self.interactions_left_out[why as usize].get()))
+    }
+
+    /// Counts a request beyond a quota.
+    pub fn limit(&self, limited: Limited) {
+        self.limited[limited as usize].increment();
+    }
+
+    /// Requests beyond each quota.
+    pub fn limited(&self) -> impl Iterator<Item = (Limited, u64)> + '_ {
+        Limited::ALL.iter().map(|&limited| (limited, self.limited[limited as usize].get()))
     }
 
     /// Counts an answer by its HTTP status.

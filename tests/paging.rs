@@ -152,7 +152,10 @@ fn did(number: u64) -> Did {
 
 fn open(writer: &mut Writer, id: CommunityId, mix: FeedMix, parent: Option<CommunityId>) {
     let uri = RecordUri::parse("at://did:web:owner/net.atrarium.community.config/self").expect("a URI");
-    writer.apply(Change::Open { id, info: std::sync::Arc::new(CommunityInfo { uri, name: "n".into(), mix, parent }) });
+    writer.apply(Change::Open {
+        id,
+        info: std::sync::Arc::new(CommunityInfo { uri, name: "n".into(), mix, parent, pinned: None }),
+    });
 }
 
 fn key(time: i64, who: u64, number: u64) -> PostKey {

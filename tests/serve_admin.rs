@@ -60,7 +60,10 @@ fn every_metric_has_its_name() {
         ("atrarium_visible_latency_seconds_count", 1.0),
         ("atrarium_frame_bytes_total", 0.0),
         ("atrarium_log_bytes", 0.0),
-        ("atrarium_interactions_total", 0.0),
+        ("atrarium_interactions_total{event=\"requestLess\"}", 0.0),
+        ("atrarium_interactions_left_out_total{reason=\"malformed\"}", 0.0),
+        ("atrarium_rate_limited_total{quota=\"feeds_did\"}", 0.0),
+        ("atrarium_rate_limit_forgotten_total", 0.0),
         ("atrarium_http_answers_total{class=\"2xx\"}", 0.0),
         ("atrarium_http_connections_refused_total", 0.0),
         ("atrarium_http_connections_timed_out_total", 0.0),
@@ -127,6 +130,11 @@ fn status_has_its_keys() {
     server.telemetry.fact("post");
     server.telemetry.fact("config");
     server.telemetry.refuse(Reason::BadDid);
+    let seen = r#"{"item":"at://did:plc:a/app.bsky.feed.post/3l","event":"app.bsky.feed.defs#interactionSeen","reqId":"a1b2c3d4"}"#;
+    let body = format!(r#"{{"interactions":[{seen},{seen},{{}}]}}"#);
+    let target = "/xrpc/app.bsky.feed.sendInteractions";
+    let request = format!("POST {target} HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    assert_eq!(server.ask(&request).status, 200);
     server.telemetry.communities.set(3);
     server.telemetry.posts.set(4);
     server.telemetry.last_lsn.set(20);
@@ -150,6 +158,13 @@ fn status_has_its_keys() {
                 "witnessed": "2026-11-24T12:00:00.000000Z", "lag_seconds": null,
             },
             "frames": 9, "hits": 8, "facts": 2, "refused": {"bad_did": 1}, "communities": 3, "posts": 4,
+            "interactions": {
+                "total": 3, "events": {"interactionSeen": 2, "other": 1}, "left_out": {"no_community": 1},
+                "communities": [
+                    {"id": "a1b2c3d4", "total": 2, "events": {"interactionSeen": 2},
+                     "posts": [{"uri": "at://did:plc:a/app.bsky.feed.post/3l", "total": 2, "events": {"interactionSeen": 2}}]},
+                ],
+            },
             "log": {"last_lsn": 20, "durable_lsn": 19, "snapshot_lsn": 0, "segments": 2, "bytes": 4096}, "gaps": [],
         })
     );

@@ -3,7 +3,8 @@
 
 mod serve_support;
 
-use atrarium::limits::PAGE_CURSOR_BYTES_MAX;
+use atrarium::fact::CommunityId;
+use atrarium::limits::{INTERACTIONS_PER_REQUEST_MAX, PAGE_CURSOR_BYTES_MAX};
 use atrarium::serve::{Bounds, ServeConfig};
 use atrarium::syntax::Did;
 use serve_support::{Client, OWNER, Server};
@@ -164,10 +165,8 @@ fn interactions_are_counted() {
     let reply = server.ask(&post(INTERACTIONS, good));
     assert_eq!((reply.status, &*reply.body), (200, "{}"));
     assert_eq!(server.ask(&post(INTERACTIONS, r#"{"interactions":[]}"#)).status, 200);
-    assert_eq!(server.telemetry.interactions.get(), 2);
-    for bad in
-        ["", "{", "[]", "{}", r#"{"interactions":{}}"#, r#"{"interactions":[1]}"#, r#"{"interactions":[{"item":1}]}"#]
-    {
+    assert_eq!(counted(&server), [("requestLess", 1), ("other", 1)]);
+    for bad in ["", "{", "[]", "{}", r#"{"interactions":{}}"#, r#"{"interactions":[{]}"#, r#"{"interactions":[]"#] {
         let reply = server.ask(&post(INTERACTIONS, bad));
         assert_eq!((reply.status, &*reply.error()), (400, "InvalidRequest"), "{bad}");
     }
@@ -176,7 +175,67 @@ fn interactions_are_counted() {
         good.len()
     );
     assert_eq!(server.ask(&chunked).status, 200);
-    assert_eq!(server.telemetry.interactions.get(), 4);
+    assert_eq!(counted(&server), [("requestLess", 2), ("other", 2)]);
+}
+
+/// Events that were met, with their counts.
+fn counted(server: &Server) -> Vec<(&'static str, u64)> {
+    let events = server.telemetry.interactions().map(|(event, count)| (event.as_str(), count));
+    events.filter(|&(_, count)| count > 0).collect()
+}
+
+/// What was not told with the others.
+fn left_out(server: &Server) -> Vec<(&'static str, u64)> {
+    let reasons = server.telemetry.left_out().map(|(why, count)| (why.as_str(), count));
+    reasons.filter(|&(_, count)| count > 0).collect()
+}
+
+#[test]
+fn an_interaction_counts_for_the_community_whose_page_was_shown() {
+    let server = Server::start();
+    let item = "at://did:plc:a/app.bsky.feed.post/3l";
+    let of = |more: &str| format!(r#"{{"item":"{item}","event":"app.bsky.feed.defs#interactionLike"{more}}}"#);
+    let feed = format!("at://{OWNER}/app.bsky.feed.generator/00000007");
+    for (interaction, feed, community) in [
+        (of(r#","reqId":"a1b2c3d4""#), None, Some(0xa1b2_c3d4)),
+        (of(r#","reqId":"a1b2c3d4","feedContext":"global""#), Some(&*feed), Some(0xa1b2_c3d4)),
+        (of(r#","reqId":"00000009""#), None, None),
+        (of(r#","reqId":"nonsense""#), Some(&*feed), Some(7)),
+        (of(""), Some(&*feed), Some(7)),
+        (of(""), Some("at://did:plc:other/app.bsky.feed.post/1"), None),
+        (of(""), None, None),
+    ] {
+        let total = |id| server.tally.community(CommunityId(id)).map_or(0_u64, |counts| counts.total);
+        let before = [total(7), total(0xa1b2_c3d4)];
+        let feed = feed.map_or(String::new(), |feed| format!(r#","feed":"{feed}""#));
+        let body = format!(r#"{{"interactions":[{interaction}]{feed}}}"#);
+        assert_eq!(server.ask(&post(INTERACTIONS, &body)).status, 200, "{body}");
+        let [seven, other] = [total(7) - before[0], total(0xa1b2_c3d4) - before[1]];
+        let expected = [7, 0xa1b2_c3d4].map(|id: u32| u64::from(community == Some(id)));
+        assert_eq!([seven, other], expected, "{body}");
+    }
+    assert_eq!(counted(&server), [("interactionLike", 7)]);
+    assert_eq!(left_out(&server), [("no_community", 3)]);
+    let told = server.tally.community(CommunityId(7)).expect("counted");
+    assert_eq!((&*told.posts[0].uri, told.posts[0].total), (item, 2));
+}
+
+#[test]
+fn bad_interactions_do_not_spoil_good_ones_and_too_many_are_left() {
+    let server = Server::start();
+    let good = r#"{"event":"app.bsky.feed.defs#interactionSeen","reqId":"a1b2c3d4"}"#;
+    let bad = r#"1,null,[],{"item":1},{"item":"https://example.org"},{"event":[]},{"feedContext":2}"#;
+    let body = format!(r#"{{"interactions":[{good},{bad},{good}]}}"#);
+    assert_eq!(server.ask(&post(INTERACTIONS, &body)).status, 200);
+    assert_eq!((counted(&server), left_out(&server)), (vec![("interactionSeen", 2)], vec![("malformed", 7)]));
+    let many = vec![good; INTERACTIONS_PER_REQUEST_MAX + 3].join(",");
+    assert_eq!(server.ask(&post(INTERACTIONS, &format!(r#"{{"interactions":[{many}]}}"#))).status, 200);
+    assert_eq!(counted(&server), [("interactionSeen", 2 + INTERACTIONS_PER_REQUEST_MAX as u64)]);
+    assert_eq!(left_out(&server), [("malformed", 7), ("excess", 3)]);
+    // Nothing but a hash of the caller is ever asked for; nothing of them is told.
+    let metrics = server.admin("/metrics").body;
+    assert!(metrics.contains(r#"atrarium_interactions_total{event="interactionSeen"} 502"#), "{metrics}");
+    assert!(metrics.contains(r#"atrarium_interactions_left_out_total{reason="malformed"} 7"#), "{metrics}");
 }
 
 #[test]

@@ -49,6 +49,10 @@ impl Feeds for Ready {
         Ok(())
     }
 
+    fn serves(&self, _: CommunityId) -> bool {
+        false
+    }
+
     fn feeds(&self) -> Vec<(CommunityId, Arc<CommunityInfo>)> {
         Vec::new()
     }

@@ -56,10 +56,14 @@ impl Feeds for Recorder {
         Ok(())
     }
 
+    fn serves(&self, id: CommunityId) -> bool {
+        id == CommunityId(0xa1b2_c3d4)
+    }
+
     fn feeds(&self) -> Vec<(CommunityId, Arc<CommunityInfo>)> {
         let uri = RecordUri::parse("at://did:web:o/net.atrarium.community.config/self").expect("a URI");
         let mix = FeedMix { own: 10_000, parent: 0, global: 0 };
-        vec![(CommunityId(0xa1b2_c3d4), Arc::new(CommunityInfo { uri, name: "n".into(), mix, parent: None }))]
+        vec![(CommunityId(0xa1b2_c3d4), Arc::new(CommunityInfo { uri, name: "n".into(), mix, parent: None, pinned: None }))]
     }
 
     fn feeds_version(&self) -> u64 {

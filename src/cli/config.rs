@@ -18,6 +18,7 @@ pub struct File {
     pub listen: Option<SocketAddr>,
     pub admin_listen: Option<SocketAddr>,
     pub public_url: Option<String>,
+    pub service_did: Option<String>,
     pub publisher_did: Option<String>,
     pub zstd: Option<OnOff>,
     pub zstd_dictionary: Option<PathBuf>,
@@ -27,6 +28,10 @@ pub struct File {
     pub pin: Option<bool>,
     pub rate_limit: Option<OnOff>,
     pub trusted_proxy: Option<Vec<String>>,
+    pub rate_feeds_did: Option<u32>,
+    pub rate_feeds_address: Option<u32>,
+    pub rate_dashboard_did: Option<u32>,
+    pub rate_dashboard_address: Option<u32>,
     pub log_format: Option<LogFormat>,
 }
 
@@ -61,7 +66,8 @@ mod tests {
         let text = "upstream=['ws://127.0.0.1:1/subscribe']\ndata-dir='x'\nlisten='127.0.0.1:0'\nadmin-listen='[::1]:0'\n\
                     public-url='https://a.example'\npublisher-did='did:plc:abc'\nzstd='off'\nfrom='live'\nworkers=2\n\
                     http-threads=1\npin=true\nrate-limit='on'\ntrusted-proxy=['10.0.0.0/8']\nlog-format='json'\n\
-                    zstd-dictionary='d'\nupstream-ca='c'\n";
+                    zstd-dictionary='d'\nupstream-ca='c'\nservice-did='did:plc:abc'\nrate-feeds-did=1\nrate-feeds-address=2\n\
+                    rate-dashboard-did=3\nrate-dashboard-address=4\n";
         let file: File = toml::from_str(text).expect("all keys are known");
         assert_eq!(file.workers, Some(2));
         assert_eq!(file.from, Some(StartFrom::Live));

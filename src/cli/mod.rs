@@ -10,6 +10,7 @@ mod offline;
 mod outside;
 mod progress;
 mod publish;
+mod rates;
 mod replay;
 mod serve;
 

@@ -18,6 +18,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use super::config::File;
+use super::rates::RateArgs;
 use super::{DataDir, Failure, progress};
 
 /// The public hosts of Jetstream v2.
@@ -65,6 +66,10 @@ pub struct ServeArgs {
     /// [default: did:web:localhost%3A<port>]
     #[arg(long, env = "ATRARIUM_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
+    /// The DID of this service, where it is not the did:web of the public URL; a did:plc must have a service #bsky_fg
+    /// [default: the did:web of --public-url]
+    #[arg(long, env = "ATRARIUM_SERVICE_DID", value_name = "DID")]
+    service_did: Option<String>,
     /// The account that publishes the feeds [default: the service DID]
     #[arg(long, env = "ATRARIUM_PUBLISHER_DID", value_name = "DID")]
     publisher_did: Option<String>,
@@ -86,12 +91,8 @@ pub struct ServeArgs {
     /// Pin each thread to a processor
     #[arg(long, env = "ATRARIUM_PIN")]
     pin: bool,
-    /// Limit requests per caller: not in this version yet, only `off`
-    #[arg(long, env = "ATRARIUM_RATE_LIMIT", value_name = "on|off")]
-    rate_limit: Option<OnOff>,
-    /// Proxies whose X-Forwarded-For is believed: not in this version yet
-    #[arg(long, env = "ATRARIUM_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',')]
-    trusted_proxy: Vec<String>,
+    #[command(flatten)]
+    rates: RateArgs,
     /// The form of log lines on stderr [default: text]
     #[arg(long, env = "ATRARIUM_LOG_FORMAT", value_name = "text|json")]
     log_format: Option<LogFormat>,
@@ -138,20 +139,6 @@ fn start_logging(format: LogFormat) {
     }
 }
 
-/// What INTERFACES names and this version cannot do yet is refused, not ignored.
-fn refuse_what_is_not_built(args: &ServeArgs, file: &File) -> Result<(), Failure> {
-    let refuse = |flag: &str, instead: &str| {
-        Err(Failure::usage(format!("{flag} is not in this version yet: leave it out, or give {instead}")))
-    };
-    if args.rate_limit.or(file.rate_limit) == Some(OnOff::On) {
-        return refuse("--rate-limit on", "--rate-limit off");
-    }
-    if !args.trusted_proxy.is_empty() || file.trusted_proxy.as_ref().is_some_and(|list| !list.is_empty()) {
-        return refuse("--trusted-proxy", "--rate-limit off");
-    }
-    Ok(())
-}
-
 /// Which streams are asked for compressed.
 fn zstd(wanted: Option<OnOff>, dictionary: Option<&Path>) -> Result<Zstd, Failure> {
     const FLAG: &str = "--zstd-dictionary";
@@ -170,9 +157,14 @@ fn read(flag: &str, path: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).map_err(|error| Failure::usage(format!("{flag} {}: {error}", path.display())))
 }
 
+/// A DID that a flag gives.
+fn did(flag: &str, text: Option<String>) -> Result<Option<Did>, Failure> {
+    text.map(|did| Did::parse(&did).map_err(|error| Failure::usage(format!("{flag} {did}: {error}")))).transpose()
+}
+
 /// Flag, then environment (both are in `args`), then file, then default.
 fn config(args: ServeArgs, file: File) -> Result<Config, Failure> {
-    refuse_what_is_not_built(&args, &file)?;
+    let rate_limits = args.rates.settings(&file)?;
     let data_dir = args.data_dir.or_default(&file);
     let given = Some(args.upstream).filter(|urls| !urls.is_empty()).or(file.upstream);
     let urls = given.unwrap_or_else(|| PUBLIC_HOSTS.map(str::to_owned).to_vec());
@@ -182,10 +174,8 @@ fn config(args: ServeArgs, file: File) -> Result<Config, Failure> {
         .collect::<Result<Vec<_>, _>>()?;
     let upstream_ca = args.upstream_ca.or(file.upstream_ca).map(|path| read("--upstream-ca", &path)).transpose()?;
     let zstd = zstd(args.zstd.or(file.zstd), args.zstd_dictionary.or(file.zstd_dictionary).as_deref())?;
-    let publisher_did = args.publisher_did.or(file.publisher_did);
-    let publisher_did = publisher_did
-        .map(|did| Did::parse(&did).map_err(|error| Failure::usage(format!("--publisher-did {did}: {error}"))))
-        .transpose()?;
+    let service_did = did("--service-did", args.service_did.or(file.service_did))?;
+    let publisher_did = did("--publisher-did", args.publisher_did.or(file.publisher_did))?;
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let default_listen = |port| SocketAddr::from(([127, 0, 0, 1], port));
     Ok(Config {
@@ -196,7 +186,9 @@ fn config(args: ServeArgs, file: File) -> Result<Config, Failure> {
         listen: args.listen.or(file.listen).unwrap_or_else(|| default_listen(3000)),
         admin_listen: args.admin_listen.or(file.admin_listen).unwrap_or_else(|| default_listen(3001)),
         public_url: args.public_url.or(file.public_url),
+        service_did,
         publisher_did,
+        rate_limits,
         from: match args.from.or(file.from).unwrap_or(StartFrom::Oldest) {
             StartFrom::Live => EngineFrom::Live,
             StartFrom::Oldest => EngineFrom::Oldest,

@@ -24,7 +24,7 @@ use super::standing::Standing;
 use super::told::Told;
 use super::version::Version;
 use crate::fact::{Body, Collection, CommunityId, CommunityInfo, Config, Record, Stage};
-use crate::syntax::{AtUri, Nsid, RecordUri, Tid, Time};
+use crate::syntax::{AtUri, Did, Nsid, RecordUri, Tid, Time};
 use crate::telemetry::Bound;
 
 /// One community: whatever any record says of one config's URI, known or not.
@@ -43,6 +43,8 @@ pub(super) struct Community {
     pub posts: FxHashMap<(DidIndex, Key), Docket>,
     /// The feed that the view shows for this community.
     pub open: Option<CommunityId>,
+    /// Under whom it stands in `pins`.
+    pub pins: Option<Did>,
     /// What is told of it beyond retention.
     pub past: Past,
     /// What the view was told to keep out of that feed.
@@ -67,6 +69,7 @@ impl Community {
             standings: FxHashMap::default(),
             posts: FxHashMap::default(),
             open: None,
+            pins: None,
             past: Past::default(),
             excluded: FxHashSet::default(),
         }
@@ -303,6 +306,7 @@ impl Fold {
             name: body.config.name.clone(),
             mix: body.config.feed_mix,
             parent: parent.filter(is_graduated).and_then(|parent| self.communities[parent].open),
+            pinned: self.shown_pin(&body.config),
         })
     }
 

@@ -86,6 +86,7 @@ impl Feed {
 impl Fold {
     /// Tells the view of a community, or of its new info, and fills its feed with what has waited.
     pub(super) fn open(&mut self, id: CommunityId, community: u32, info: CommunityInfo, out: &mut Told<'_>) {
+        self.file_pin(community);
         let feed = self.feeds.entry(id).or_default();
         let told = feed.open.as_ref().filter(|(told, _)| *told == community);
         if told.is_some_and(|(_, told)| **told == info) {
@@ -120,6 +121,7 @@ impl Fold {
         let row = &mut self.communities[community];
         row.open = None;
         row.excluded = FxHashSet::default();
+        self.unfile_pin(community);
         self.counts.communities -= 1;
         out.push(|| Change::Close { id });
         were_in_ring.sort_unstable();

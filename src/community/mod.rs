@@ -27,7 +27,7 @@
 //!
 //! Where to read on: `told` who listens · `version` which version counts · `config` claims and configs · `authority` who may moderate ·
 //! `rulings` actions and acceptances · `standing` members · `people` accounts · `posts` posts, eviction (`index`, `due`) ·
-//! `feeds` the rings · `sharing` what communities show of others · `stream` cursors, gaps · `bounds` what is given up where
+//! `feeds` the rings · `pins` pinned posts · `sharing` what communities show of others · `stream` cursors, gaps · `bounds` what is given up where
 //! there is too much, `room` and `sweep` how · `lineage` what outlives retention · `show` the whole view at once ·
 //! `snapshot` the whole state as bytes · `explain`, `summary` questions of operators · `inquiry` how other threads ask them ·
 //! `warm` how facts that come by the thousand are folded faster.
@@ -46,6 +46,7 @@ mod known;
 mod lineage;
 mod names;
 mod people;
+mod pins;
 mod posts;
 mod room;
 mod rulings;
@@ -82,6 +83,7 @@ pub struct Fold {
     memberships: names::Table<names::Key, standing::MembershipRow>,
     rulings: names::Table<rulings::RulingKey, rulings::Ruling>,
     feeds: FxHashMap<CommunityId, feeds::Feed>,
+    pins: pins::Pins,
     judges: explain::Judges,
     stream: stream::Stream,
     /// Nothing here asks them: they are kept for the sieve, over a restart.

@@ -219,6 +219,9 @@ impl Fold {
         if ends {
             self.end_records(did, out);
         }
+        if ends || self.people[did].is_active() != was_active {
+            self.sync_pins_of(&account.did, out);
+        }
     }
 
     /// Judges every record of a repository again, after its account's deletion has ended some.

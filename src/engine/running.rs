@@ -21,7 +21,7 @@ use crate::ingest::worker::{Parser, Product, Worker};
 use crate::limits::{FACT_RING_SLOTS, FRAME_RING_SLOTS, STOP_TIMEOUT_MILLIS};
 use crate::log::{Log, PendingSnapshot, PendingSync};
 use crate::ring::{self, Consumer, Producer, Signal};
-use crate::serve::{self, Admin, Listeners, ServeConfig, Site, Stop};
+use crate::serve::{self, Admin, Listeners, RateLimits, ServeConfig, Site, Stop};
 use crate::syntax::Did;
 use crate::telemetry::Telemetry;
 use crate::view::View;
@@ -44,8 +44,12 @@ pub struct Config {
     pub admin_listen: SocketAddr,
     /// How the network reaches this server.
     pub public_url: Option<String>,
+    /// The DID of the service, where it is not that of the public URL.
+    pub service_did: Option<Did>,
     /// The account that publishes the feeds.
     pub publisher_did: Option<Did>,
+    /// How much each caller may ask for; absent: as much as they like.
+    pub rate_limits: Option<RateLimits>,
     /// Where to begin without a cursor.
     pub from: From,
     /// Threads that parse.
@@ -295,15 +299,19 @@ fn start_listeners(
 ) -> Result<(), StartError> {
     let identity = ServeConfig {
         public_url: config.public_url.clone(),
-        service_did: None,
+        service_did: config.service_did.clone(),
         publisher_did: config.publisher_did.clone(),
     };
     let identity =
         identity.resolve(listeners.http_addr().port()).map_err(|error| StartError::Config(error.to_string()))?;
     let (now, clock, telemetry) = (Arc::clone(&common.now), common.clock.clone(), Arc::clone(&common.telemetry));
     let site = Site::new(view, identity, now, clock.clone(), Arc::clone(&telemetry)).with_inquirer(inquirer);
+    let site = match &config.rate_limits {
+        Some(settings) => site.with_rate_limits(settings.clone(), None),
+        None => site,
+    };
     let site = Arc::new(site);
-    let admin = Arc::new(Admin::new(Arc::new(board.clone()), clock, telemetry));
+    let admin = Arc::new(Admin::new(Arc::new(board.clone()), clock, telemetry).with_tally(site.tally()));
     for (at, socket) in listeners.http.into_iter().enumerate() {
         let (site, stop) = (Arc::clone(&site), stop.clone());
         threads.start(&format!("http-{at}"), move || {

@@ -81,6 +81,9 @@ pub struct CommunityInfo {
     pub mix: FeedMix,
     /// The community that its config names as the parent, while that one is served and graduated. Never itself.
     pub parent: Option<CommunityId>,
+    /// The post that its config pins, where that is one and its author's account is active. Whether the community's
+    /// moderators hide it is told as for every other post.
+    pub pinned: Option<RecordUri>,
 }
 
 /// The communities whose hashtag a post carries, served or not: nearly always one.

@@ -17,6 +17,8 @@ use serde::Serialize;
 use super::answer::{self, Answer};
 use super::connection::{Handler, Reply};
 use super::metrics::{OPENMETRICS, registry};
+use super::rate::Arrival;
+use super::tally::Tally;
 use super::{Bounds, Status};
 use crate::clock::Clock;
 use crate::limits::ADMIN_CONNECTIONS_MAX;
@@ -55,6 +57,7 @@ pub struct Admin {
     clock: Clock,
     telemetry: Arc<Telemetry>,
     registry: Registry,
+    tally: Option<Arc<Tally>>,
     bounds: Bounds,
 }
 
@@ -66,6 +69,7 @@ impl Admin {
         Self {
             registry: registry(Arc::clone(&telemetry), clock.clone(), Arc::clone(&source)),
             bounds: Bounds { connections: ADMIN_CONNECTIONS_MAX, ..Bounds::default() },
+            tally: None,
             source,
             clock,
             telemetry,
@@ -78,15 +82,27 @@ impl Admin {
         Self { bounds, ..self }
     }
 
+    /// With the interactions that a site counts, for `/status`.
+    #[must_use]
+    pub fn with_tally(self, tally: Arc<Tally>) -> Self {
+        Self { tally: Some(tally), ..self }
+    }
+
     fn get(&self, path: &str) -> Option<Answer> {
         Some(match path {
             "/metrics" => self.metrics(),
-            "/status" => answer::json_of(StatusCode::OK, &self.source.status()),
+            "/status" => answer::json_of(StatusCode::OK, &self.status()),
             "/health/live" => answer::json(StatusCode::OK, r#"{"live":true}"#),
             "/health/ready" => self.ready(),
             "/" => answer::body(StatusCode::OK, answer::TEXT, "/metrics\n/status\n/health/live\n/health/ready\n"),
             _ => return None,
         })
+    }
+
+    fn status(&self) -> Status {
+        let mut status = self.source.status();
+        status.interactions.communities = self.tally.as_ref().map(|tally| tally.busiest()).unwrap_or_default();
+        status
     }
 
     fn metrics(&self) -> Answer {
@@ -111,7 +127,7 @@ impl Admin {
 }
 
 impl Handler for Admin {
-    fn answer(&self, head: &Parts) -> Reply<Self> {
+    fn answer(&self, head: &Parts, _: Arrival) -> Reply<Self> {
         let path = head.uri.path();
         let known = || matches!(path, "/metrics" | "/status" | "/health/live" | "/health/ready" | "/");
         Reply::Now(match head.method {

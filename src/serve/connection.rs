@@ -5,6 +5,7 @@
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -21,6 +22,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::answer::{Answer, invalid_request, refuse};
+use super::rate::Arrival;
 use super::watched::{Phase, Watch, Watched};
 use super::{Bounds, Stop};
 use crate::clock::Clock;
@@ -30,7 +32,7 @@ use crate::telemetry::Telemetry;
 /// What stands behind a listener.
 pub(super) trait Handler: Send + Sync + Sized + 'static {
     /// Answers a request whose head is within the bounds of [`limits`], or asks for its body first.
-    fn answer(&self, head: &Parts) -> Reply<Self>;
+    fn answer(&self, head: &Parts, arrival: Arrival) -> Reply<Self>;
     /// Told of every answer's status, also of those that were made without the handler.
     fn answered(&self, status: StatusCode);
     /// How long clients are waited for.
@@ -46,16 +48,19 @@ pub(super) enum Reply<H> {
     /// The answer. The body, where there is one, is not read.
     Now(Answer),
     /// The answer depends on the body, which is read first, up to [`limits::HTTP_BODY_BYTES_MAX`].
-    WithBody(fn(&H, &[u8]) -> Answer),
+    WithBody(MakeAnswer<H>),
     /// The answer comes from another thread, within the bound of an exchange. The body is not read.
     Later(Pin<Box<dyn Future<Output = Answer> + Send>>),
 }
 
+/// Answers a request whose body has come.
+pub(super) type MakeAnswer<H> = Box<dyn FnOnce(&H, &[u8]) -> Answer + Send>;
+
 /// Serves one connection to its end. Whether it was cut, though something was owed to the client, is counted.
-pub(super) async fn drive<H: Handler>(stream: TcpStream, handler: Arc<H>, stop: Stop) {
+pub(super) async fn drive<H: Handler>((stream, peer): (TcpStream, IpAddr), handler: Arc<H>, stop: Stop) {
     let watch = Arc::new(Watch::new(handler.clock().monotonic()));
     let socket = Watched::new(stream, Arc::clone(&watch), Arc::clone(&handler));
-    let exchange = Exchange { handler: Arc::clone(&handler), watch: Arc::clone(&watch) };
+    let exchange = Exchange { handler: Arc::clone(&handler), watch: Arc::clone(&watch), peer };
     let mut connection = pin!(http().serve_connection(TokioIo::new(socket), exchange));
     let mut stopped = pin!(stop.requested());
     let mut stopping = false;
@@ -109,6 +114,7 @@ fn http() -> http1::Builder {
 struct Exchange<H> {
     handler: Arc<H>,
     watch: Arc<Watch>,
+    peer: IpAddr,
 }
 
 impl<H: Handler> Service<Request<Incoming>> for Exchange<H> {
@@ -117,9 +123,11 @@ impl<H: Handler> Service<Request<Incoming>> for Exchange<H> {
     type Future = Answering;
 
     fn call(&self, request: Request<Incoming>) -> Answering {
-        self.watch.enter(Phase::Exchange, self.handler.clock().monotonic());
+        let at = self.handler.clock().monotonic();
+        self.watch.enter(Phase::Exchange, at);
+        let arrival = Arrival { peer: self.peer, at };
         let (head, body) = request.into_parts();
-        let reply = too_large(&head).map_or_else(|| self.handler.answer(&head), Reply::Now);
+        let reply = too_large(&head).map_or_else(|| self.handler.answer(&head, arrival), Reply::Now);
         match reply {
             Reply::Now(answer) => {
                 self.watch.set_unread(!body.is_end_stream());
@@ -143,10 +151,10 @@ impl<H: Handler> Service<Request<Incoming>> for Exchange<H> {
 impl<H: Handler> Exchange<H> {
     /// The same exchange, for a future that outlives this call.
     fn again(&self) -> Self {
-        Self { handler: Arc::clone(&self.handler), watch: Arc::clone(&self.watch) }
+        Self { handler: Arc::clone(&self.handler), watch: Arc::clone(&self.watch), peer: self.peer }
     }
 
-    async fn read_and_answer(self, body: Incoming, make: fn(&H, &[u8]) -> Answer) -> Answer {
+    async fn read_and_answer(self, body: Incoming, make: MakeAnswer<H>) -> Answer {
         // Where the length is announced, a body that is too large is refused before any of it is asked for.
         let answer = if body.size_hint().lower() > limits::HTTP_BODY_BYTES_MAX as u64 {
             Err(refuse(StatusCode::PAYLOAD_TOO_LARGE))

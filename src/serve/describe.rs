@@ -1,16 +1,16 @@
 //! `app.bsky.feed.describeFeedGenerator`: the list of feeds.
 //!
-//! In: the feeds. Out: one rendering of all of them, kept until their set changes: at 10,000 feeds it is 700 kB, and
-//! nobody should make it twice.
+//! In: the feeds. Out: one rendering of all of them, kept until their set changes: at 10,000 feeds it is 800 kB, and
+//! nobody should make it twice, nor compress it twice (`prebuilt`).
 
 use std::fmt::Write;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use bytes::Bytes;
-use hyper::StatusCode;
+use hyper::HeaderMap;
 
-use super::answer::{self, Answer};
+use super::answer::Answer;
+use super::prebuilt::Prebuilt;
 use super::{Feeds, Identity, Site};
 
 /// The last rendering. Threads that find it outdated at the same time render it each for itself; they all render the same.
@@ -21,26 +21,26 @@ pub(super) struct Described(ArcSwapOption<Rendered>);
 struct Rendered {
     /// The version of the feeds before they were read: they may be newer, and are then rendered once more.
     version: u64,
-    body: Bytes,
+    list: Prebuilt,
 }
 
 impl<F: Feeds> Site<F> {
-    pub(super) fn describe(&self) -> Answer {
-        answer::json(StatusCode::OK, self.described.body(&self.feeds, &self.identity))
+    pub(super) fn describe(&self, asked: &HeaderMap) -> Answer {
+        self.described.list(&self.feeds, &self.identity).answer(asked)
     }
 }
 
 impl Described {
-    fn body<F: Feeds>(&self, feeds: &F, identity: &Identity) -> Bytes {
+    fn list<F: Feeds>(&self, feeds: &F, identity: &Identity) -> Prebuilt {
         let version = feeds.feeds_version();
         if let Some(rendered) = &*self.0.load()
             && rendered.version == version
         {
-            return rendered.body.clone();
+            return rendered.list.clone();
         }
-        let body = Bytes::from(render(feeds, identity));
-        self.0.store(Some(Arc::new(Rendered { version, body: body.clone() })));
-        body
+        let list = Prebuilt::json(render(feeds, identity));
+        self.0.store(Some(Arc::new(Rendered { version, list: list.clone() })));
+        list
     }
 }
 

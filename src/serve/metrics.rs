@@ -107,7 +107,14 @@ impl Figures {
         page.counter("atrarium_http_connections_refused", "Connections refused at a bound.", refused)?;
         let cut = told.connections_timed_out.get();
         page.counter("atrarium_http_connections_timed_out", "Connections cut because they took too long.", cut)?;
-        page.counter("atrarium_interactions", "Interactions sent by readers' apps.", told.interactions.get())?;
+        let limited = told.limited().map(|(limited, count)| (limited.as_str(), count));
+        page.counters("atrarium_rate_limited", "Requests beyond their caller's quota.", "quota", limited)?;
+        let forgotten = told.callers_forgotten.get();
+        page.counter("atrarium_rate_limit_forgotten", "Callers whose use was forgotten early.", forgotten)?;
+        let events = told.interactions().map(|(event, count)| (event.as_str(), count));
+        page.counters("atrarium_interactions", "Interactions sent by readers' apps.", "event", events)?;
+        let left_out = told.left_out().map(|(why, count)| (why.as_str(), count));
+        page.counters("atrarium_interactions_left_out", "Interactions that are not told apart.", "reason", left_out)?;
         let refused = told.explanations_refused.get();
         page.counter("atrarium_explanations_refused", "Explanations not given: too many were asked for.", refused)
     }

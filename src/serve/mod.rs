@@ -8,8 +8,9 @@
 //! In: requests, the view behind [`Feeds`], the engine's figures behind [`AdminSource`] and [`Telemetry`]. Out: answers.
 //! What always holds:
 //! - every wait for a client is bounded ([`Bounds`]); every connection that is cut or refused is counted;
-//! - a request is answered on the thread that read it, without a lock, and never waits for a writer; only `explain` asks
-//!   another thread, which never waits for it;
+//! - a request is answered on the thread that read it, and never waits for a writer; only `explain` asks another thread,
+//!   which never waits for it. Readers take no lock; those who send interactions take one for each (`tally`);
+//! - what clients can make grow is bounded: connections, callers (`rate`), what they did (`tally`);
 //! - every refusal of a request is `{"error","message"}`, and the message says what to do.
 //!
 //! Architecture Invariant: no thread is started here. The engine runs [`run_http`] and [`run_admin`] on threads of its
@@ -27,20 +28,25 @@ mod explain;
 mod identity;
 mod interactions;
 mod metrics;
+mod prebuilt;
 mod query;
+mod rate;
 mod run;
 mod site;
 mod skeleton;
 mod status;
+mod tally;
 mod view;
 mod watched;
 
 pub use admin::{Admin, AdminSource, RingOccupancy};
 pub use bind::{AdminSocket, BindError, HttpSocket, Listeners};
 pub use identity::{ConfigError, Identity, ServeConfig};
+pub use rate::{Callers, Cidr, CidrError, Quota, RateLimits};
 pub use run::{Stop, run_admin, run_http};
 pub use site::Site;
-pub use status::{GapStatus, LogStatus, Status, UpstreamStatus};
+pub use status::{GapStatus, InteractionsStatus, LogStatus, Status, UpstreamStatus};
+pub use tally::{CommunityInteractions, PostInteractions, Tally};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,6 +95,9 @@ pub trait Feeds: Clone + Send + Sync + 'static {
         self.skeleton(rkey, owner, now, limit, cursor, &mut body)?;
         Ok(body.into())
     }
+
+    /// Whether a community has a feed here.
+    fn serves(&self, id: CommunityId) -> bool;
 
     /// Every feed that is served, in any order.
     fn feeds(&self) -> Vec<(CommunityId, Arc<CommunityInfo>)>;

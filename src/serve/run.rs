@@ -4,7 +4,7 @@
 //! [`Bounds::stop`](super::Bounds::stop). Each call has a runtime of its own on the thread that calls it.
 
 use std::io;
-use std::net::TcpListener as StdListener;
+use std::net::{IpAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,9 +91,9 @@ async fn accept<H: Handler>(listener: TcpListener, handler: &Arc<H>, places: &Ar
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, address)) => {
                 failing = false;
-                admit(stream, handler, places, stop);
+                admit((stream, address.ip()), handler, places, stop);
             }
             // The client has gone again before it was accepted.
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
@@ -110,7 +110,7 @@ async fn accept<H: Handler>(listener: TcpListener, handler: &Arc<H>, places: &Ar
 
 /// Gives a connection a task of its own, or says at once that there is no place for it. It is not left in the kernel's
 /// queue: who waits there learns nothing, while who is refused can ask elsewhere.
-fn admit<H: Handler>(stream: TcpStream, handler: &Arc<H>, places: &Arc<Semaphore>, stop: &Stop) {
+fn admit<H: Handler>((stream, peer): (TcpStream, IpAddr), handler: &Arc<H>, places: &Arc<Semaphore>, stop: &Stop) {
     let Ok(place) = Arc::clone(places).try_acquire_owned() else {
         handler.telemetry().connections_refused.increment();
         handler.answered(StatusCode::SERVICE_UNAVAILABLE);
@@ -119,7 +119,7 @@ fn admit<H: Handler>(stream: TcpStream, handler: &Arc<H>, places: &Arc<Semaphore
     };
     // An answer is written whole: to wait for more of it would only delay it. Where it cannot be set, it is slower.
     let _ = stream.set_nodelay(true);
-    let connection = drive(stream, Arc::clone(handler), stop.clone());
+    let connection = drive((stream, peer), Arc::clone(handler), stop.clone());
     tokio::spawn(async move {
         connection.await;
         drop(place);

@@ -11,8 +11,13 @@
 //! /                                            GET    what this server is
 //! …                                                   404
 //! ```
-//! HEAD goes wherever GET goes; OPTIONS names the methods. Every XRPC answer may be read by pages of every origin.
+//! HEAD goes wherever GET goes; OPTIONS names the methods. Every XRPC answer may be read by pages of every origin. What costs
+//! something is counted to its caller first (`rate`).
+//!
+//! No answer has `content-language`: it would say in which languages a page's posts are, and of a post only its tags are
+//! kept. The errors are English.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,14 +25,17 @@ use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE, ALLOW, HeaderValue,
 };
 use hyper::http::request::Parts;
-use hyper::{Method, StatusCode};
+use hyper::{HeaderMap, Method, StatusCode};
 
 use super::answer::{self, Answer, for_every_origin};
 use super::connection::{Handler, Reply};
 use super::describe::Described;
-use super::{Bounds, Feeds, Identity};
+use super::prebuilt::Prebuilt;
+use super::rate::{Arrival, Class, Limiter, Verdict};
+use super::{Bounds, Callers, Feeds, Identity, RateLimits, Tally};
 use crate::clock::{Clock, Now};
 use crate::community::inquiry::Inquirer;
+use crate::syntax::Time;
 use crate::telemetry::Telemetry;
 
 /// What the HTTP threads share: the feeds, who serves them, and the time.
@@ -42,9 +50,11 @@ pub struct Site<F> {
     pub(super) publisher_decoded: String,
     /// Whom to ask why; without it that question is answered 503.
     pub(super) inquirer: Option<Inquirer>,
+    pub(super) tally: Arc<Tally>,
+    limiter: Option<Limiter>,
     bounds: Bounds,
     health: Bytes,
-    did_document: Option<Bytes>,
+    did_document: Option<Prebuilt>,
 }
 
 const XRPC: &str = "/xrpc/";
@@ -83,6 +93,15 @@ impl Route {
         }
     }
 
+    /// What it is limited with; `None` for what costs next to nothing.
+    const fn class(self) -> Option<Class> {
+        match self {
+            Self::Skeleton | Self::Describe | Self::Interactions => Some(Class::Feeds),
+            Self::Explain => Some(Class::Dashboard),
+            Self::Home | Self::DidDocument | Self::Health => None,
+        }
+    }
+
     /// For the headers `allow` and `access-control-allow-methods`.
     const fn methods(self) -> &'static str {
         if matches!(self, Self::Interactions) { "POST, OPTIONS" } else { "GET, HEAD, OPTIONS" }
@@ -95,10 +114,12 @@ impl<F: Feeds> Site<F> {
         let publisher = percent_encoding::percent_decode_str(identity.publisher_did.as_str());
         Self {
             publisher_decoded: publisher.decode_utf8_lossy().into_owned(),
-            did_document: identity.did_document().map(Bytes::from),
+            did_document: identity.did_document().map(Prebuilt::json),
             health: Bytes::from_static(concat!(r#"{"version":""#, env!("CARGO_PKG_VERSION"), r#""}"#).as_bytes()),
             described: Described::default(),
             inquirer: None,
+            tally: Arc::new(Tally::new(Arc::clone(&telemetry))),
+            limiter: None,
             bounds: Bounds::default(),
             feeds,
             identity,
@@ -120,23 +141,35 @@ impl<F: Feeds> Site<F> {
         Self { inquirer: Some(inquirer), ..self }
     }
 
+    /// With limits to what each caller may ask for; `callers` says who they are.
+    #[must_use]
+    pub fn with_rate_limits(self, settings: RateLimits, callers: Option<Arc<dyn Callers>>) -> Self {
+        Self { limiter: Some(Limiter::new(settings, callers)), ..self }
+    }
+
+    /// What readers did, for [`Admin::with_tally`](super::Admin::with_tally) and statistics.
+    pub fn tally(&self) -> Arc<Tally> {
+        Arc::clone(&self.tally)
+    }
+
     /// Who this server is.
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// The answer to a request that came over no socket, `body` and all. `None` where somebody else must be asked first.
+    /// The answer to a request that came over no socket but from this machine, `body` and all. `None` where somebody else must be asked first.
     ///
     /// This is what fuzzing asks: everything between the HTTP of hyper and the feeds.
     pub fn respond(&self, head: &Parts, body: &[u8]) -> Option<Answer> {
-        match Handler::answer(self, head) {
+        let arrival = Arrival { peer: IpAddr::V4(Ipv4Addr::LOCALHOST), at: self.clock.monotonic() };
+        match Handler::answer(self, head, arrival) {
             Reply::Now(answer) => Some(answer),
             Reply::WithBody(make) => Some(make(self, body)),
             Reply::Later(_) => None,
         }
     }
 
-    fn route(&self, head: &Parts) -> Reply<Self> {
+    fn route(&self, head: &Parts, arrival: Arrival) -> Reply<Self> {
         let path = head.uri.path();
         let Some(route) = Route::of(path) else { return Reply::Now(unknown(path)) };
         if head.method == Method::OPTIONS {
@@ -145,24 +178,36 @@ impl<F: Feeds> Site<F> {
         if !route.allows(&head.method) {
             return Reply::Now(answer::method_not_allowed(route.methods()));
         }
+        let Some(verdict) = self.judge(route, head, arrival) else { return self.reply(route, head, arrival) };
+        match verdict.refusal() {
+            Some(refusal) => Reply::Now(for_every_origin(refusal)),
+            None => told(self.reply(route, head, arrival), verdict),
+        }
+    }
+
+    /// Counts a request to its caller; `None` where it is not limited.
+    fn judge(&self, route: Route, head: &Parts, arrival: Arrival) -> Option<Verdict> {
+        let wall = || Time::from_micros(self.clock.wall_micros());
+        self.limiter.as_ref()?.count(route.class()?, &head.headers, arrival, wall, &self.telemetry)
+    }
+
+    fn reply(&self, route: Route, head: &Parts, arrival: Arrival) -> Reply<Self> {
         Reply::Now(match route {
-            Route::Skeleton => self.skeleton(head.uri.query()),
-            Route::Describe => self.describe(),
-            Route::Interactions => return Reply::WithBody(Self::interactions_for_every_origin),
+            Route::Skeleton => self.skeleton(head, arrival.at),
+            Route::Describe => self.describe(&head.headers),
+            Route::Interactions => {
+                return Reply::WithBody(Box::new(|site, body| for_every_origin(site.interactions(body))));
+            }
             Route::Explain => return self.explain(head.uri.query()),
             Route::Health => answer::json(StatusCode::OK, self.health.clone()),
-            Route::DidDocument => self.did_document(),
+            Route::DidDocument => self.did_document(&head.headers),
             Route::Home => self.home(),
         })
     }
 
-    fn interactions_for_every_origin(&self, body: &[u8]) -> Answer {
-        for_every_origin(self.interactions(body))
-    }
-
-    fn did_document(&self) -> Answer {
+    fn did_document(&self, asked: &HeaderMap) -> Answer {
         match &self.did_document {
-            Some(document) => for_every_origin(answer::json(StatusCode::OK, document.clone())),
+            Some(document) => for_every_origin(document.answer(asked)),
             None => answer::error(
                 StatusCode::NOT_FOUND,
                 "NotFound",
@@ -186,8 +231,8 @@ impl<F: Feeds> Site<F> {
 }
 
 impl<F: Feeds> Handler for Site<F> {
-    fn answer(&self, head: &Parts) -> Reply<Self> {
-        match self.route(head) {
+    fn answer(&self, head: &Parts, arrival: Arrival) -> Reply<Self> {
+        match self.route(head, arrival) {
             Reply::Now(answer) if head.uri.path().starts_with(XRPC) => Reply::Now(for_every_origin(answer)),
             reply => reply,
         }
@@ -207,6 +252,15 @@ impl<F: Feeds> Handler for Site<F> {
 
     fn telemetry(&self) -> &Telemetry {
         &self.telemetry
+    }
+}
+
+/// A reply that says what is left to its caller.
+fn told<F: Feeds>(reply: Reply<Site<F>>, verdict: Verdict) -> Reply<Site<F>> {
+    match reply {
+        Reply::Now(answer) => Reply::Now(verdict.told(answer)),
+        Reply::WithBody(make) => Reply::WithBody(Box::new(move |site, body| verdict.told(make(site, body)))),
+        Reply::Later(answer) => Reply::Later(Box::pin(async move { verdict.told(answer.await) })),
     }
 }
 

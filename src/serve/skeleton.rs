@@ -4,19 +4,23 @@
 //! `at://<authority>/app.bsky.feed.generator/<rkey>`, where the authority is the publisher (any community) or the
 //! community's owner. Anything else that is an AT-URI is `UnknownFeed`.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use hyper::StatusCode;
+use hyper::header::{CACHE_CONTROL, ETAG, HeaderValue, IF_NONE_MATCH};
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, StatusCode};
 
 use super::answer::{self, Answer};
 use super::identity::GENERATOR;
 use super::query::{Query, QueryError};
-use super::{Feeds, Site, SkeletonError};
+use super::{Feeds, Site, SkeletonError, prebuilt};
 use crate::limits::{PAGE_CURSOR_BYTES_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX};
 use crate::syntax::{AtUri, Did, SyntaxError, Time};
 
 /// Why there is no page. Says what to do.
 #[derive(Debug, thiserror::Error)]
-enum Refused {
+pub(super) enum Refused {
     #[error(transparent)]
     Query(#[from] QueryError),
     #[error("feed is missing: give feed=at://DID/app.bsky.feed.generator/ID")]
@@ -48,10 +52,10 @@ impl From<SkeletonError> for Refused {
 }
 
 impl<F: Feeds> Site<F> {
-    pub(super) fn skeleton(&self, query: Option<&str>) -> Answer {
-        let started = self.clock.monotonic();
-        let answer = match self.page(query) {
-            Ok(page) => answer::json(StatusCode::OK, page),
+    /// `started` is when the request was whole, on the monotonic clock.
+    pub(super) fn skeleton(&self, head: &Parts, started: Duration) -> Answer {
+        let answer = match self.page(head.uri.query()) {
+            Ok(page) => with_tag(page, &head.headers),
             Err(refused) => refused.answer(),
         };
         self.telemetry.skeleton.record(self.clock.monotonic().saturating_sub(started));
@@ -71,7 +75,7 @@ impl<F: Feeds> Site<F> {
     }
 
     /// The rkey of a feed, and whose it must be, where its authority is not the publisher.
-    fn find<'a>(&self, feed: &'a str) -> Result<(&'a str, Option<Did>), Refused> {
+    pub(super) fn find<'a>(&self, feed: &'a str) -> Result<(&'a str, Option<Did>), Refused> {
         AtUri::check(feed)?;
         let mut parts = feed["at://".len()..].split('/');
         let (Some(authority), Some(GENERATOR), Some(rkey)) = (parts.next(), parts.next(), parts.next()) else {
@@ -90,6 +94,21 @@ impl<F: Feeds> Site<F> {
     fn is_publisher(&self, authority: &str) -> bool {
         authority == self.identity.publisher_did.as_str() || authority == self.publisher_decoded
     }
+}
+
+/// The page, or word that the client has it already. A page is to be asked for each time (moderation acts at once), and by
+/// the reader's own client alone (who reads is counted).
+fn with_tag(page: Bytes, asked: &HeaderMap) -> Answer {
+    let tag = prebuilt::tag(&page);
+    let mut answer = if asked.contains_key(IF_NONE_MATCH) && prebuilt::has_already(asked, &tag) {
+        prebuilt::not_modified()
+    } else {
+        answer::json(StatusCode::OK, page)
+    };
+    let headers = answer.headers_mut();
+    headers.insert(ETAG, tag);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    answer
 }
 
 fn parse_limit(text: &str) -> Result<usize, Refused> {

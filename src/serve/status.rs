@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::tally::CommunityInteractions;
 use crate::clock::Clock;
 use crate::fact::Gap;
 use crate::syntax::Time;
@@ -30,6 +31,8 @@ pub struct Status {
     pub posts: i64,
     /// The log.
     pub log: LogStatus,
+    /// What readers did, since the start.
+    pub interactions: InteractionsStatus,
     /// What is suspect, and not yet repaired.
     pub gaps: Vec<GapStatus>,
 }
@@ -66,6 +69,19 @@ pub struct LogStatus {
     pub segments: i64,
     /// Bytes in all of them.
     pub bytes: i64,
+}
+
+/// What readers did with what feeds have shown them. Anybody may send such, so these are hints and no votes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct InteractionsStatus {
+    /// All of them.
+    pub total: u64,
+    /// By event; those that were not met are left out.
+    pub events: BTreeMap<&'static str, u64>,
+    /// What is not told with the others, by reason; reasons that were not met are left out.
+    pub left_out: BTreeMap<&'static str, u64>,
+    /// The communities with most of them, those with most first.
+    pub communities: Vec<CommunityInteractions>,
 }
 
 /// Something that the stream may have failed to tell.
@@ -116,9 +132,19 @@ impl Status {
                 segments: telemetry.segments.get(),
                 bytes: telemetry.log_bytes.get(),
             },
+            interactions: InteractionsStatus {
+                total: telemetry.interactions().map(|(_, count)| count).sum(),
+                events: telemetry.interactions().map(|(event, count)| (event.as_str(), count)).filter(met).collect(),
+                left_out: telemetry.left_out().map(|(why, count)| (why.as_str(), count)).filter(met).collect(),
+                communities: Vec::new(),
+            },
             gaps,
         }
     }
+}
+
+fn met((_, count): &(&'static str, u64)) -> bool {
+    *count > 0
 }
 
 /// Latest witnessed time, after the first frame.

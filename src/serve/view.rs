@@ -36,6 +36,10 @@ impl Feeds for View {
         Ok(self.body(&community, now, limit, after.as_ref(), limit * ITEM_BYTES))
     }
 
+    fn serves(&self, id: CommunityId) -> bool {
+        self.find(id).is_some()
+    }
+
     fn feeds(&self) -> Vec<(CommunityId, Arc<CommunityInfo>)> {
         self.communities().iter().map(|community| (community.id(), community.info())).collect()
     }
@@ -73,7 +77,7 @@ mod tests {
             (here, FeedMix { own: 5000, parent: 0, global: 5000 }),
             (there, FeedMix { own: 10_000, parent: 0, global: 0 }),
         ] {
-            let info = CommunityInfo { uri: uri.clone(), name: "n".into(), mix, parent: None };
+            let info = CommunityInfo { uri: uri.clone(), name: "n".into(), mix, parent: None, pinned: None };
             writer.apply(Change::Open { id, info: Arc::new(info) });
         }
         for (time_millis, rkey) in [(1, "a"), (2, "b")] {

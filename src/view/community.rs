@@ -23,7 +23,8 @@ pub struct Community {
     info: ArcSwap<CommunityInfo>,
     root: ArcSwap<Root>,
     excluded: ArcSwap<Excluded>,
-    /// Whether `info` gives a share to anything but the community's own posts: a page of one source need not load it.
+    /// Whether `info` gives a share to anything but the community's own posts, or pins a post: a page of nothing but its own
+    /// posts need not load it.
     is_mixed: AtomicBool,
     /// Of the pages of its own posts.
     generation: Generation,
@@ -87,7 +88,7 @@ impl Community {
         self.excluded.store(Arc::new(excluded));
     }
 
-    /// The community's own posts, whatever its mix: the newest visible ones that come after `after` (all where it is
+    /// The community's own posts, whatever its mix and whatever it pins: the newest visible ones that come after `after` (all where it is
     /// absent), at most `limit` of them. `limit` is taken as 1 where it is 0, and as [`PAGE_ITEMS_MAX`] where it is more.
     /// Readers of the feed are answered by [`View::page`](super::View::page).
     ///
@@ -109,7 +110,7 @@ impl Community {
             (Some(after), Some(last)) if more => Some(End::Mixed(Box::new(after.with_own(root.key(last).to_post())))),
             _ => more.then_some(End::Own),
         };
-        Page::own(root, items, end)
+        Page::own(self.id, root, items, end)
     }
 
     /// Appends the body of the same page, rendered as the walk goes; says when it is the same.
@@ -134,7 +135,7 @@ impl Community {
                 None => cursor::write_own(root.key(last), out),
             });
         }
-        page::end(out);
+        page::end(count, self.id, out);
         match next_millis {
             // However far back one looked, the page would end here.
             Some(until_millis) => Horizon { from_millis: i64::MIN, until_millis },
@@ -144,7 +145,7 @@ impl Community {
 }
 
 fn is_mixed(info: &CommunityInfo) -> bool {
-    info.mix.parent > 0 || info.mix.global > 0
+    info.mix.parent > 0 || info.mix.global > 0 || info.pinned.is_some()
 }
 
 impl std::fmt::Debug for Community {

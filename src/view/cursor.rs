@@ -27,12 +27,15 @@ use super::chunk::{Key, Rkey};
 use super::mix::{GLOBAL, OWN, PARENT, SOURCES, WHOLE};
 use crate::fact::{CommunityId, PostKey};
 use crate::limits::PAGE_CURSOR_BYTES_MAX;
-use crate::syntax::{Did, RecordKey, Tid};
+use crate::syntax::{Did, RecordKey, RecordUri, Tid};
 
 const VERSION: u8 = 1;
 const FORM_TEXT: u8 = 1;
 const FORM_MIXED: u8 = 2;
 const FORM_PARENT: u8 = 4;
+
+/// 9999-12-31T23:59:59.999Z, the last moment that RFC 3339 has.
+const END_OF_TIME_MILLIS: i64 = 253_402_300_799_999;
 
 /// Where the next page goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +80,13 @@ impl PageCursor {
             carries: [0; SOURCES],
             parent: None,
         }
+    }
+
+    /// The cursor of a first page on which nothing but a pinned post had room. That it stands above all others is a place in
+    /// their order like any other: behind a moment that no post has, and every source begins with its newest.
+    pub(super) fn behind_pinned(pinned: &RecordUri) -> Self {
+        let time_millis = END_OF_TIME_MILLIS;
+        Self::behind(PostKey { time_millis, did: pinned.did.clone(), rkey: pinned.rkey.clone() })
     }
 
     /// The oldest of the items that ended a source's part of the pages so far.

@@ -13,6 +13,9 @@
 //!
 //! What always holds:
 //! - a page has `limit` items, or all there are; a cursor, exactly where a source has more;
+//! - a pinned post is the first item of the first page, in the share of nobody, and no source gives it on any page. Where the
+//!   community hides it or blocks its author, nothing is pinned. (Whoever reads on while another post is pinned may meet one
+//!   of the two twice or not at all: a cursor does not say what was pinned.)
 //! - each source is read from its own position on, in order: nothing of it is skipped or repeated. A post that changes
 //!   its source while somebody reads (an edit of its hashtags, another parent) may be met in both or in neither.
 //!
@@ -24,6 +27,8 @@
 //!   the older of their positions;
 //! - a debt to a source without a share is forgiven, and with it what the others are owed.
 
+use super::author::Author;
+use super::chunk::Rkey;
 use super::community::{Community, oldest_visible_millis};
 use super::cursor::{PageCursor, Position};
 use super::excluded::Excluded;
@@ -32,7 +37,7 @@ use super::page::{End, Item, Page, Pins};
 use super::root::{Root, Step, Steps};
 use crate::fact::{CommunityId, CommunityInfo};
 use crate::limits::PAGE_ITEMS_MAX;
-use crate::syntax::Time;
+use crate::syntax::{RecordUri, Time};
 
 /// The page of a community whose mix is `info`'s.
 pub(super) fn page(
@@ -44,11 +49,14 @@ pub(super) fn page(
     after: Option<&PageCursor>,
 ) -> Page {
     let limit = limit.clamp(1, PAGE_ITEMS_MAX);
+    let excluded = community.excluded();
+    let pinned = info.pinned.as_ref().filter(|pinned| !hides(&excluded, pinned));
+    let on_top = pinned.filter(|_| after.is_none());
+    let limit = limit - usize::from(on_top.is_some());
     let shares = [info.mix.own, info.mix.parent, info.mix.global];
     let (quotas, carries) = mix::quotas(limit, shares, debts(after, shares));
     let mut positions = starts(after, shares, info.parent);
 
-    let excluded = community.excluded();
     let oldest_millis = oldest_visible_millis(now);
     let nothing = Root::default();
     let without = [&[][..], &[Some(community.id())], &[Some(community.id()), info.parent]];
@@ -60,7 +68,13 @@ pub(super) fn page(
             steps: Steps::new(root, positions[source].key(), oldest_millis),
             taken: Vec::new(),
             ahead: None,
-            left_out: LeftOut { without: without[source], excluded, root, name: String::new() },
+            left_out: LeftOut {
+                without: without[source],
+                pinned: pinned.map(Named::new),
+                excluded,
+                root,
+                name: String::new(),
+            },
         }
     });
     fill(&mut sources, limit, shares, quotas);
@@ -72,8 +86,18 @@ pub(super) fn page(
         }
     }
     let items = merge(&sources);
-    let end = more.then(|| End::Mixed(Box::new(PageCursor { positions, carries, parent: info.parent })));
-    Page::mixed(pins, items, end)
+    let end = match on_top.filter(|_| items.is_empty()) {
+        Some(pinned) => PageCursor::behind_pinned(pinned),
+        None => PageCursor { positions, carries, parent: info.parent },
+    };
+    let end = more.then(|| End::Mixed(Box::new(end)));
+    Page::mixed(community.id(), pins, items, end).with_pinned(on_top.cloned())
+}
+
+/// Whether a community keeps a post out that its config pins.
+fn hides(excluded: &Excluded, pinned: &RecordUri) -> bool {
+    let (did, rkey) = (pinned.did.as_str(), pinned.rkey.as_str());
+    excluded.has_account(did) || (excluded.has_posts() && excluded.has_post(&format!("{did}/{rkey}")))
 }
 
 /// What the pages before have left owing, where that still has a meaning.
@@ -154,6 +178,8 @@ impl Source<'_> {
 struct LeftOut<'a> {
     /// What carries one of these hashtags belongs to another source.
     without: &'a [Option<CommunityId>],
+    /// What stands above all sources.
+    pinned: Option<Named<'a>>,
     excluded: Option<&'a Excluded>,
     root: &'a Root,
     /// Room for `DID/rkey`.
@@ -163,7 +189,25 @@ struct LeftOut<'a> {
 impl LeftOut<'_> {
     fn has(&mut self, step: &Step<'_>) -> bool {
         self.without.iter().flatten().any(|&id| step.carries(id))
+            || self.pinned.as_ref().is_some_and(|pinned| pinned.is(self.root, &step.item))
             || self.excluded.is_some_and(|excluded| is_excluded(excluded, self.root, &step.item, &mut self.name))
+    }
+}
+
+/// A post by its name, to be compared with items.
+struct Named<'a> {
+    author: Author<'a>,
+    rkey: Rkey<'a>,
+}
+
+impl<'a> Named<'a> {
+    fn new(uri: &'a RecordUri) -> Self {
+        Self { author: Author::new(uri.did.as_str()), rkey: Rkey::new(uri.rkey.as_str()) }
+    }
+
+    fn is(&self, root: &Root, item: &Item) -> bool {
+        let (author, rkey) = root.words(item);
+        rkey == self.rkey && author == self.author
     }
 }
 

@@ -11,8 +11,8 @@ use atrarium::clock::{Clock, Now};
 use atrarium::community::inquiry::{Answerer, inquiries};
 use atrarium::fact::{CommunityId, CommunityInfo, FeedMix};
 use atrarium::serve::{
-    Admin, AdminSource, Bounds, Feeds, Listeners, RingOccupancy, ServeConfig, Site, SkeletonError, Status, Stop,
-    UpstreamStatus, run_admin, run_http,
+    Admin, AdminSource, Bounds, Callers, Feeds, Listeners, RateLimits, RingOccupancy, ServeConfig, Site, SkeletonError,
+    Status, Stop, Tally, UpstreamStatus, run_admin, run_http,
 };
 use atrarium::syntax::{Did, RecordUri, Time};
 use atrarium::telemetry::Telemetry;
@@ -63,6 +63,10 @@ impl Feeds for Fake {
         Ok(())
     }
 
+    fn serves(&self, id: CommunityId) -> bool {
+        self.0.lock().expect("no test panics with it").contains(&id)
+    }
+
     fn feeds(&self) -> Vec<(CommunityId, Arc<CommunityInfo>)> {
         let uri = RecordUri::parse(&format!("at://{OWNER}/net.atrarium.community.config/3l")).expect("a URI");
         let info = Arc::new(CommunityInfo {
@@ -70,12 +74,22 @@ impl Feeds for Fake {
             name: "A community".into(),
             mix: FeedMix { own: 10_000, parent: 0, global: 0 },
             parent: None,
+            pinned: None,
         });
         self.0.lock().expect("no test panics with it").iter().map(|&id| (id, Arc::clone(&info))).collect()
     }
 
     fn feeds_version(&self) -> u64 {
         self.0.lock().expect("no test panics with it").len() as u64
+    }
+}
+
+/// Takes everybody's word.
+struct Believing;
+
+impl Callers for Believing {
+    fn caller(&self, authorization: &str, _: Time) -> Option<Did> {
+        Did::parse(authorization.strip_prefix("Bearer ")?).ok()
     }
 }
 
@@ -121,6 +135,7 @@ pub struct Server {
     pub telemetry: Arc<Telemetry>,
     pub engine: Arc<FakeEngine>,
     pub feeds: Fake,
+    pub tally: Arc<Tally>,
     /// The folding thread's end of the box of questions.
     pub answerer: Mutex<Answerer>,
     pub stop: Stop,
@@ -137,8 +152,13 @@ impl Server {
         Self::start_with(1, Bounds::default(), &ServeConfig::default())
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the engine's part is played by the test")]
     pub fn start_with(threads: usize, bounds: Bounds, config: &ServeConfig) -> Self {
+        Self::start_limited(threads, bounds, config, None)
+    }
+
+    /// With limits; whoever sends `authorization: Bearer DID` is believed.
+    #[expect(clippy::disallowed_methods, reason = "the engine's part is played by the test")]
+    pub fn start_limited(threads: usize, bounds: Bounds, config: &ServeConfig, limits: Option<RateLimits>) -> Self {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let listeners = Listeners::bind(any, threads, any).expect("port 0 is free");
         let (http, admin) = (listeners.http_addr(), listeners.admin_addr());
@@ -147,11 +167,17 @@ impl Server {
         let now = Arc::new(Now::new(Clock::manual(NOW_MICROS)));
         let site = Site::new(feeds.clone(), identity, now, clock.clone(), Arc::clone(&telemetry));
         let (inquirer, answerer) = inquiries();
-        let site = Arc::new(site.with_bounds(bounds.clone()).with_inquirer(inquirer));
+        let site = site.with_bounds(bounds.clone()).with_inquirer(inquirer);
+        let site = match limits {
+            Some(limits) => site.with_rate_limits(limits, Some(Arc::new(Believing))),
+            None => site,
+        };
+        let site = Arc::new(site);
+        let tally = site.tally();
         let engine =
             Arc::new(FakeEngine { telemetry: Arc::clone(&telemetry), clock: clock.clone(), why_not: Mutex::default() });
         let operator = Admin::new(Arc::clone(&engine) as Arc<dyn AdminSource>, clock, Arc::clone(&telemetry));
-        let operator = Arc::new(operator.with_bounds(bounds));
+        let operator = Arc::new(operator.with_bounds(bounds).with_tally(Arc::clone(&tally)));
         let stop = Stop::new();
         let mut running = Vec::new();
         for socket in listeners.http {
@@ -161,7 +187,7 @@ impl Server {
         let button = stop.clone();
         running.push(std::thread::spawn(move || run_admin(listeners.admin, operator, &button).expect("a runtime")));
         let answerer = Mutex::new(answerer);
-        Self { http, admin, telemetry, engine, feeds, answerer, stop, threads: running }
+        Self { http, admin, telemetry, engine, feeds, tally, answerer, stop, threads: running }
     }
 
     /// Asks for a path of the HTTP listener on a connection of its own.
@@ -238,6 +264,11 @@ impl Client {
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_nodelay(true).expect("an option");
+        Self::of(stream)
+    }
+
+    /// On a connection that stands already.
+    pub fn of(stream: TcpStream) -> Self {
         Self { stream, read: Vec::new() }
     }
 
@@ -263,12 +294,26 @@ impl Client {
     #[track_caller]
     pub fn reply(&mut self) -> Reply {
         let mut reply = self.head();
+        if reply.status == 304 {
+            return reply;
+        }
         let length = reply.header("content-length").map_or(0, |length| length.parse().expect("a number"));
         while self.read.len() < length {
             assert!(self.more(), "the body ended early: {reply:?}");
         }
         reply.body = String::from_utf8(self.read.drain(..length).collect()).expect("UTF-8");
         reply
+    }
+
+    /// Reads one answer whose body is no text.
+    #[track_caller]
+    pub fn reply_bytes(&mut self) -> (Reply, Vec<u8>) {
+        let reply = self.head();
+        let length = reply.header("content-length").map_or(0, |length| length.parse().expect("a number"));
+        while self.read.len() < length {
+            assert!(self.more(), "the body ended early: {reply:?}");
+        }
+        (reply, self.read.drain(..length).collect())
     }
 
     /// Reads one answer that has no body, whatever it announces.

@@ -33,6 +33,7 @@ pub(super) fn save<E>(
             standings: _, // joins, memberships and rulings
             posts: _,     // from the rulings
             open: _,      // from versions and claims
+            pins: _,      // from the versions
             past,
             excluded: _, // from the rulings
         } = community;

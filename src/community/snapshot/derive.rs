@@ -75,6 +75,7 @@ impl Fold {
         // What is told of a theme names its parent, once that is open.
         let open = self.communities.iter().filter_map(|(number, community)| Some((number, community.open?)));
         for (number, id) in open.collect::<Vec<_>>() {
+            self.file_pin(number);
             let info = self.info(number).map(Arc::new);
             self.feeds.entry(id).or_default().open = info.map(|info| (number, info));
             self.counts.communities += 1;

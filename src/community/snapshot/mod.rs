@@ -125,6 +125,7 @@ impl Fold {
             memberships,
             rulings,
             feeds,
+            pins: _,   // from the configs
             judges: _, // from the rulings
             stream,
             orphans,

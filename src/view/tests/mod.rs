@@ -3,6 +3,7 @@
 mod fill;
 mod heads;
 mod naive;
+mod pinned;
 mod retag;
 mod threads;
 
@@ -24,6 +25,7 @@ fn info(owner: &str, rkey: &str) -> Arc<CommunityInfo> {
         name: "name".into(),
         mix: FeedMix { own: 10_000, parent: 0, global: 0 },
         parent: None,
+        pinned: None,
     })
 }
 
@@ -70,7 +72,7 @@ fn read_all(view: &View, id: CommunityId, now: Time, limits: &[usize]) -> Vec<St
         let page = community.page(now, *limit, after.as_ref());
         assert!(page.len() <= *limit);
         assert!(!page.is_empty() || page.cursor().is_none(), "an empty page with a cursor");
-        check_json(&page);
+        check_json(id, &page);
         check_bodies(view, community, &page, now, *limit, after.as_ref());
         all.extend(page.uris());
         let Some(cursor) = page.cursor() else { return all };
@@ -82,13 +84,16 @@ fn read_all(view: &View, id: CommunityId, now: Time, limits: &[usize]) -> Vec<St
 }
 
 /// The rendering, against a JSON library.
-fn check_json(page: &Page) {
+fn check_json(id: CommunityId, page: &Page) {
     let mut body = b"kept".to_vec();
     page.write_json(&mut body);
     let feed: Vec<_> = page.uris().map(|uri| serde_json::json!({ "post": uri })).collect();
     let mut expected = serde_json::json!({ "feed": feed });
     if let Some(cursor) = page.cursor() {
         expected["cursor"] = cursor.to_string().into();
+    }
+    if !page.is_empty() {
+        expected["reqId"] = id.to_string().into();
     }
     let body = body.strip_prefix(b"kept").expect("what was there stays");
     assert_eq!(serde_json::from_slice::<serde_json::Value>(body).expect("JSON"), expected);
@@ -134,12 +139,12 @@ fn a_page_is_rendered_as_the_protocol_says() {
         String::from_utf8(body).expect("text"),
         format!(
             "{{\"feed\":[{{\"post\":\"at://{AUTHOR}/app.bsky.feed.post/3jzfcijpj2z2b\"}},\
-             {{\"post\":\"at://{AUTHOR}/app.bsky.feed.post/self\"}}],\"cursor\":\"{cursor}\"}}"
+             {{\"post\":\"at://{AUTHOR}/app.bsky.feed.post/self\"}}],\"cursor\":\"{cursor}\",\"reqId\":\"a1b2c3d4\"}}"
         )
     );
     let mut body = Vec::new();
     community.page(Time::EPOCH, 2, Some(&cursor)).write_json(&mut body);
-    assert!(body.ends_with(b"3jzfcijpj2z2a\"}]}"), "no cursor at the end");
+    assert!(body.ends_with(b"3jzfcijpj2z2a\"}],\"reqId\":\"a1b2c3d4\"}"), "no cursor at the end");
 }
 
 #[test]
