@@ -109,13 +109,20 @@ pub fn run(args: DoctorArgs, file: &File) -> Result<(), Failure> {
             false => Finding::skipped("skeleton", "the public URL"),
         })
     })??;
-    let failed = findings.iter().filter(|finding| finding.ok != Some(true)).count();
+    let count = |ok: Option<bool>| findings.iter().filter(|finding| finding.ok == ok).count();
+    let (failed, skipped) = (count(Some(false)), count(None));
+    let is_well = failed + skipped == 0;
     if json {
-        print_json(&serde_json::json!({ "ok": failed == 0, "checks": findings }))?;
+        print_json(&serde_json::json!({ "ok": is_well, "checks": findings }))?;
     }
-    match failed {
-        0 => Ok(()),
-        _ if json => Err(Failure::silent(1)),
-        count => Err(Failure::failed(format!("{count} of {} checks failed: see what to do for each", findings.len()))),
+    match is_well {
+        true => Ok(()),
+        false if json => Err(Failure::silent(1)),
+        false => {
+            let all = findings.len();
+            Err(Failure::failed(format!(
+                "of {all} checks {failed} failed and {skipped} were skipped: see what to do for each"
+            )))
+        }
     }
 }
