@@ -22,7 +22,7 @@ fn checks(output: &Output) -> Vec<(String, Option<bool>, String)> {
     assert_eq!(told["ok"].as_bool(), Some(checks.iter().all(|check| check["ok"] == true)));
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let failed = checks.iter().filter(|check| check["ok"] == false);
-    assert!(failed.clone().all(|check| check["todo"].is_string()), "{told}");
+    assert!(failed.clone().all(|check| check["remedy"].is_string()), "{told}");
     checks.iter().map(|check| (text(&check["check"]), check["ok"].as_bool(), text(&check["says"]))).collect()
 }
 

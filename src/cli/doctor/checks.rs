@@ -42,7 +42,7 @@ impl Examination {
 
     /// Against the `date` of the directory.
     pub async fn clock(&self) -> Seen {
-        const TODO: &str =
+        const REMEDY: &str =
             "let this machine follow a time server (chrony, systemd-timesyncd): tokens and feeds go by its clock";
         const UNREACHED: &str =
             "allow this machine to reach the directory of did:plc (--plc-directory), which callers' keys come from";
@@ -55,13 +55,13 @@ impl Examination {
         let ours = SystemTime::UNIX_EPOCH + Duration::from_micros(self.clock.wall_micros().unsigned_abs());
         let difference = ours.duration_since(theirs).unwrap_or_else(|error| error.duration());
         let says = format!("{:.0} s from that of {}", difference.as_secs_f64(), self.directory);
-        if difference > CLOCK_SKEW { Err((says, TODO)) } else { Ok(says) }
+        if difference > CLOCK_SKEW { Err((says, REMEDY)) } else { Ok(says) }
     }
 
     /// Whether it is there, can be written, and holds a log that folds.
     pub fn data_directory(&self) -> Seen {
         const MISSING: &str = "make it, or name another with --data-dir; serve makes it at its first start";
-        const TODO: &str = "let the user of the server write there, and make room on the disk";
+        const REMEDY: &str = "let the user of the server write there, and make room on the disk";
         const LOG: &str = "see `atrarium log check`";
         let name = self.data_dir.display();
         if !self.data_dir.is_dir() {
@@ -69,7 +69,7 @@ impl Examination {
         }
         let probe = self.data_dir.join(format!("doctor-{}.tmp", std::process::id()));
         let written = std::fs::write(&probe, [0; 4096]).and_then(|()| std::fs::remove_file(&probe));
-        written.map_err(|error| (format!("{name} cannot be written: {error}"), TODO))?;
+        written.map_err(|error| (format!("{name} cannot be written: {error}"), REMEDY))?;
         let folded = recover::read(&RealDisk, &self.data_dir, &mut |_, _| {});
         let (folded, _) = folded.map_err(|error| (format!("{name}: {error}"), LOG))?;
         let stats = folded.fold.stats();
@@ -77,32 +77,32 @@ impl Examination {
     }
 
     pub async fn public_url(&self) -> Seen {
-        const TODO: &str =
+        const REMEDY: &str =
             "let DNS name this machine, let the proxy before it have a certificate and pass everything on to --listen";
         let url = format!("{}/xrpc/_health", self.identity.public_url);
-        let answer = self.get(url.clone()).await.map_err(|error| (error.to_string(), TODO))?;
+        let answer = self.get(url.clone()).await.map_err(|error| (error.to_string(), REMEDY))?;
         let version = serde_json::from_slice::<Value>(&answer.body).ok();
         let version = version.as_ref().and_then(|body| body["version"].as_str());
         match version {
             Some(version) if answer.is_ok() => Ok(format!("{url} answers: version {version}")),
-            _ => Err((format!("{url} answers {}, and not as this server does", answer.status), TODO)),
+            _ => Err((format!("{url} answers {}, and not as this server does", answer.status), REMEDY)),
         }
     }
 
     /// As the outside sees it.
     pub async fn did_document(&self) -> Seen {
-        const TODO: &str = "start serve with the same --public-url, and let the proxy pass /.well-known/did.json on";
+        const REMEDY: &str = "start serve with the same --public-url, and let the proxy pass /.well-known/did.json on";
         if !self.identity.service_did.as_str().starts_with("did:web:") {
             return Ok("the service DID is no did:web: its document is elsewhere".to_owned());
         }
         let url = format!("{}/.well-known/did.json", self.identity.public_url);
-        let answer = self.get(url.clone()).await.map_err(|error| (error.to_string(), TODO))?;
+        let answer = self.get(url.clone()).await.map_err(|error| (error.to_string(), REMEDY))?;
         if !answer.is_ok() {
-            return Err((format!("{url} answers {}", answer.status), TODO));
+            return Err((format!("{url} answers {}", answer.status), REMEDY));
         }
         self.names_this(&answer.body)
             .map(|()| format!("{url} names this service"))
-            .map_err(|why| (format!("{url}: {why}"), TODO))
+            .map_err(|why| (format!("{url}: {why}"), REMEDY))
     }
 
     /// Whether a DID document is of the service DID, and says that this server makes feeds.
@@ -124,25 +124,25 @@ impl Examination {
 
     /// As the network resolves it.
     pub async fn service_did(&self) -> Seen {
-        const TODO: &str = "mend the DID's document: of a did:web it is this server's own, of a did:plc its operator updates the directory";
+        const REMEDY: &str = "mend the DID's document: of a did:web it is this server's own, of a did:plc its operator updates the directory";
         let did = &self.identity.service_did;
         let url = match place(did) {
             Some(Place::Directory) => format!("{}/{did}", self.directory.trim_end_matches('/')),
             Some(Place::Host(url)) => url,
-            None => return Err((format!("{did} is of a method that the network does not resolve"), TODO)),
+            None => return Err((format!("{did} is of a method that the network does not resolve"), REMEDY)),
         };
-        let answer = self.get(url.clone()).await.map_err(|error| (error.to_string(), TODO))?;
+        let answer = self.get(url.clone()).await.map_err(|error| (error.to_string(), REMEDY))?;
         if !answer.is_ok() {
-            return Err((format!("{url} answers {}", answer.status), TODO));
+            return Err((format!("{url} answers {}", answer.status), REMEDY));
         }
         self.names_this(&answer.body)
             .map(|()| format!("{did} leads here"))
-            .map_err(|why| (format!("{url}: {why}"), TODO))
+            .map_err(|why| (format!("{url}: {why}"), REMEDY))
     }
 
     /// Against the communities of the log.
     pub async fn records(&self) -> Seen {
-        const TODO: &str = "run `atrarium publish` (first with --dry-run)";
+        const REMEDY: &str = "run `atrarium publish` (first with --dry-run)";
         const UNKNOWN: &str = "check --publisher-did: its DID document must name its PDS";
         let publisher = &self.identity.publisher_did;
         let document = self.identities.document(publisher).await;
@@ -158,7 +158,7 @@ impl Examination {
         };
         let plan = plan(&records, &self.wanted(), &about, true);
         let says = format!("{} records are as they should be, {} are to be written", plan.unchanged, plan.steps.len());
-        if plan.steps.is_empty() { Ok(says) } else { Err((says, TODO)) }
+        if plan.steps.is_empty() { Ok(says) } else { Err((says, REMEDY)) }
     }
 
     fn wanted(&self) -> Vec<Wanted> {
@@ -168,10 +168,10 @@ impl Examination {
 
     /// The first feed, as the AppView asks for it.
     pub async fn skeleton(&self) -> Seen {
-        const TODO: &str = "look at the server's log; the AppView shows nothing of a feed that it is answered so";
+        const REMEDY: &str = "look at the server's log; the AppView shows nothing of a feed that it is answered so";
         const NONE: &str = "no community is known yet: wait for the stream, or replay recorded frames";
         let origin = &self.identity.public_url;
-        let fail = |error: DialError| (error.to_string(), TODO);
+        let fail = |error: DialError| (error.to_string(), REMEDY);
         let described = self.get(format!("{origin}/xrpc/app.bsky.feed.describeFeedGenerator")).await.map_err(fail)?;
         let described: Value = serde_json::from_slice(&described.body).unwrap_or_default();
         let Some(uri) = described["feeds"][0]["uri"].as_str().map(str::to_owned) else {
@@ -193,7 +193,7 @@ impl Examination {
         let fault = fault_of(&answer).or_else(|| (took > APP_VIEW_PATIENCE).then(|| "it takes too long".to_owned()));
         match fault {
             None => Ok(format!("{uri} answers as the AppView wants, in {} ms", took.as_millis())),
-            Some(why) => Err((format!("{uri}: {why} (in {} ms)", took.as_millis()), TODO)),
+            Some(why) => Err((format!("{uri}: {why} (in {} ms)", took.as_millis()), REMEDY)),
         }
     }
 }

@@ -43,7 +43,7 @@ pub struct Finding {
     says: String,
     /// What to do, where it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    todo: Option<&'static str>,
+    remedy: Option<&'static str>,
 }
 
 /// What a check saw, or why it failed and what to do.
@@ -52,13 +52,13 @@ pub type Seen = Result<String, (String, &'static str)>;
 impl Finding {
     fn new(check: &'static str, seen: Seen) -> Self {
         match seen {
-            Ok(says) => Self { check, ok: Some(true), says, todo: None },
-            Err((says, todo)) => Self { check, ok: Some(false), says, todo: Some(todo) },
+            Ok(says) => Self { check, ok: Some(true), says, remedy: None },
+            Err((says, remedy)) => Self { check, ok: Some(false), says, remedy: Some(remedy) },
         }
     }
 
     fn skipped(check: &'static str, needs: &str) -> Self {
-        Self { check, ok: None, says: format!("skipped: it needs {needs}"), todo: None }
+        Self { check, ok: None, says: format!("skipped: it needs {needs}"), remedy: None }
     }
 
     fn line(&self) -> String {
@@ -67,8 +67,8 @@ impl Finding {
             Some(false) => "FAIL",
             None => "--  ",
         };
-        let todo = self.todo.map_or(String::new(), |todo| format!("\n       what to do: {todo}"));
-        format!("{word} {}: {}{todo}\n", self.check, self.says)
+        let remedy = self.remedy.map_or(String::new(), |remedy| format!("\n       what to do: {remedy}"));
+        format!("{word} {}: {}{remedy}\n", self.check, self.says)
     }
 }
 

@@ -47,7 +47,7 @@ impl Upstream {
 
     /// Reads until the first frame.
     pub fn moves(self, clock: &Clock) -> Seen {
-        const TODO: &str = "check the network and --upstream; another host may do";
+        const REMEDY: &str = "check the network and --upstream; another host may do";
         let seen = Arc::new(Watch::default());
         let until = clock.monotonic() + PATIENCE;
         let tries = TRIES * self.0.endpoints.len();
@@ -55,7 +55,7 @@ impl Upstream {
         // The jitter between tries is of no account here.
         let rng = fastrand::Rng::with_seed(0);
         let reader = Reader::new(self.0, first, clock.clone(), rng);
-        let reader = reader.map_err(|error| (format!("no sockets: {error}"), TODO))?;
+        let reader = reader.map_err(|error| (format!("no sockets: {error}"), REMEDY))?;
         if seen.stop.set(reader.stop_handle()).is_ok() {
             reader.run();
         }
@@ -64,7 +64,7 @@ impl Upstream {
             let why = seen.why.lock().map(|why| why.clone()).unwrap_or_default();
             let seconds = PATIENCE.as_secs();
             let why = if why.is_empty() { format!("nothing came within {seconds} s") } else { why };
-            return Err((format!("no frame: {why}"), TODO));
+            return Err((format!("no frame: {why}"), REMEDY));
         }
         let witnessed = Time::from_micros(i64::try_from(witnessed).unwrap_or(i64::MAX));
         let lag = clock.wall_micros() - witnessed.micros();
