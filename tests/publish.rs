@@ -214,10 +214,13 @@ fn what_is_served_no_more_is_removed_and_records_of_others_stay() {
     assert_eq!(keys, ["00000001", "00000002", "00000003", "deadbeef", "whats-hot"]);
     let mut kept = BTreeMap::new();
     kept.insert("00000009".to_owned(), own("did:web:feeds.example.org"));
-    assert!(super_plan(&kept, false).steps.is_empty() && super_plan(&kept, true).steps[0].change == Change::Delete);
+    assert!(
+        plan_of_nothing(&kept, false).steps.is_empty()
+            && plan_of_nothing(&kept, true).steps[0].change == Change::Delete
+    );
 }
 
-fn super_plan(records: &BTreeMap<String, Value>, removes: bool) -> Plan {
+fn plan_of_nothing(records: &BTreeMap<String, Value>, removes: bool) -> Plan {
     plan(records, &[], &about(), removes)
 }
 

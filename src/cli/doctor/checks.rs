@@ -33,6 +33,8 @@ pub struct Examination {
     pub directory: String,
     pub data_dir: PathBuf,
     pub clock: Clock,
+    /// The communities of the log, after [`Examination::data_directory`].
+    pub wanted: Vec<Wanted>,
 }
 
 impl Examination {
@@ -59,7 +61,7 @@ impl Examination {
     }
 
     /// Whether it is there, can be written, and holds a log that folds.
-    pub fn data_directory(&self) -> Seen {
+    pub fn data_directory(&mut self) -> Seen {
         const MISSING: &str = "make it, or name another with --data-dir; serve makes it at its first start";
         const REMEDY: &str = "let the user of the server write there, and make room on the disk";
         const LOG: &str = "see `atrarium log check`";
@@ -72,6 +74,7 @@ impl Examination {
         written.map_err(|error| (format!("{name} cannot be written: {error}"), REMEDY))?;
         let folded = recover::read(&RealDisk, &self.data_dir, &mut |_, _| {});
         let (folded, _) = folded.map_err(|error| (format!("{name}: {error}"), LOG))?;
+        self.wanted = publish::wanted(&folded.fold);
         let stats = folded.fold.stats();
         Ok(format!("{name} can be written; its log has {} communities and {} posts", stats.communities, stats.posts))
     }
@@ -129,7 +132,7 @@ impl Examination {
         let url = match place(did) {
             Some(Place::Directory) => format!("{}/{did}", self.directory.trim_end_matches('/')),
             Some(Place::Host(url)) => url,
-            None => return Err((format!("{did} is of a method that the network does not resolve"), REMEDY)),
+            None => return Err((format!("{did} is of a form that the network does not resolve"), REMEDY)),
         };
         let answer = self.get(url.clone()).await.map_err(|error| (error.to_string(), REMEDY))?;
         if !answer.is_ok() {
@@ -156,14 +159,9 @@ impl Examination {
             avatar: None,
             now: Time::from_micros(self.clock.wall_micros()),
         };
-        let plan = plan(&records, &self.wanted(), &about, true);
+        let plan = plan(&records, &self.wanted, &about, true);
         let says = format!("{} records are as they should be, {} are to be written", plan.unchanged, plan.steps.len());
         if plan.steps.is_empty() { Ok(says) } else { Err((says, REMEDY)) }
-    }
-
-    fn wanted(&self) -> Vec<Wanted> {
-        let folded = recover::read(&RealDisk, &self.data_dir, &mut |_, _| {});
-        folded.map_or_else(|_| Vec::new(), |(folded, _)| publish::wanted(&folded.fold))
     }
 
     /// The first feed, as the AppView asks for it.

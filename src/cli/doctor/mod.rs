@@ -81,7 +81,8 @@ pub fn run(args: DoctorArgs, file: &File) -> Result<(), Failure> {
     let data_dir = args.data_dir.or_default(file);
     let upstream = upstream::Upstream::new(&args.upstream, args.upstream_ca.as_deref(), file)?;
     let directory = args.outside.directory().to_owned();
-    let examination = Examination { identity, http, identities, directory, data_dir, clock: clock.clone() };
+    let mut examination =
+        Examination { identity, http, identities, directory, data_dir, clock: clock.clone(), wanted: Vec::new() };
     let json = args.json;
     let mut findings = Vec::new();
     let mut tell = |finding: Finding| {
