@@ -18,6 +18,7 @@ use atrarium::fact::{CommunityId, CommunityInfo};
 use atrarium::serve::{Feeds, Listeners, ServeConfig, Site, SkeletonError, Stop, run_http};
 use atrarium::syntax::{Did, Time};
 use atrarium::telemetry::Telemetry;
+use bytes::Bytes;
 use serve_support::NOW_MICROS;
 
 /// How long each row is measured.
@@ -25,7 +26,7 @@ const SPAN: Duration = Duration::from_secs(2);
 
 /// One page for everybody.
 #[derive(Clone)]
-struct Ready(Arc<[u8]>);
+struct Ready(Bytes);
 
 impl Ready {
     fn new() -> Self {
@@ -36,17 +37,8 @@ impl Ready {
 }
 
 impl Feeds for Ready {
-    fn skeleton(
-        &self,
-        _: &str,
-        _: Option<&Did>,
-        _: Time,
-        _: usize,
-        _: Option<&str>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), SkeletonError> {
-        out.extend_from_slice(&self.0);
-        Ok(())
+    fn skeleton(&self, _: &str, _: Option<&Did>, _: Time, _: usize, _: Option<&str>) -> Result<Bytes, SkeletonError> {
+        Ok(self.0.clone())
     }
 
     fn serves(&self, _: CommunityId) -> bool {

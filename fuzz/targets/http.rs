@@ -16,7 +16,7 @@ use atrarium::serve::{Feeds, Identity, ServeConfig, Site, SkeletonError};
 use atrarium::syntax::{Did, RecordUri, Time};
 use atrarium::telemetry::Telemetry;
 use atrarium_fuzz::take_u8;
-use hyper::body::Body;
+use hyper::body::{Body, Bytes};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Uri};
 use libfuzzer_sys::fuzz_target;
@@ -45,15 +45,13 @@ impl Feeds for Recorder {
         _now: Time,
         limit: usize,
         cursor: Option<&str>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), SkeletonError> {
+    ) -> Result<Bytes, SkeletonError> {
         let (owner, cursor) = (owner.map(ToString::to_string), cursor.map(str::to_owned));
         *self.0.lock().expect("nobody panics") = Some(Asked { rkey: rkey.to_owned(), owner, limit, cursor });
         if rkey != "a1b2c3d4" {
             return Err(SkeletonError::UnknownFeed);
         }
-        out.extend_from_slice(br#"{"feed":[]}"#);
-        Ok(())
+        Ok(Bytes::from_static(br#"{"feed":[]}"#))
     }
 
     fn serves(&self, id: CommunityId) -> bool {
@@ -63,7 +61,10 @@ impl Feeds for Recorder {
     fn feeds(&self) -> Vec<(CommunityId, Arc<CommunityInfo>)> {
         let uri = RecordUri::parse("at://did:web:o/net.atrarium.community.config/self").expect("a URI");
         let mix = FeedMix { own: 10_000, parent: 0, global: 0 };
-        vec![(CommunityId(0xa1b2_c3d4), Arc::new(CommunityInfo { uri, name: "n".into(), mix, parent: None, pinned: None }))]
+        vec![(
+            CommunityId(0xa1b2_c3d4),
+            Arc::new(CommunityInfo { uri, name: "n".into(), mix, parent: None, pinned: None }),
+        )]
     }
 
     fn feeds_version(&self) -> u64 {

@@ -7,10 +7,8 @@ use serde::Serialize;
 use url::Url;
 
 use crate::fact::CommunityId;
+use crate::publish::GENERATOR;
 use crate::syntax::Did;
-
-/// The collection of feed generator records.
-pub(super) const GENERATOR: &str = "app.bsky.feed.generator";
 
 /// What the operator has said about who this server is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -57,18 +57,15 @@ use crate::fact::{CommunityId, CommunityInfo};
 use crate::limits;
 use crate::syntax::{Did, Time};
 
-/// Room for one item of a page, in bytes: `{"post":"at://did:plc:…/app.bsky.feed.post/…"},` takes 82 with a did:plc.
-const ITEM_BYTES: usize = 96;
-
 /// The feeds that are served: the view, as this floor needs it.
 pub trait Feeds: Clone + Send + Sync + 'static {
-    /// Appends the body of one `getFeedSkeleton` answer to `out`: at most `limit` items that are visible at `now`.
+    /// The body of one `getFeedSkeleton` answer, to be sent as it lies: at most `limit` items that are visible at `now`.
     ///
     /// `rkey` is a community's id, or its alias, the rkey of its config. `owner` restricts the search to the communities
     /// of that account; `None` means all of them. `cursor` is what the page before gave.
     ///
     /// # Errors
-    /// No such feed, or a cursor that no page gave. `out` is then as it was.
+    /// No such feed, or a cursor that no page gave.
     fn skeleton(
         &self,
         rkey: &str,
@@ -76,25 +73,7 @@ pub trait Feeds: Clone + Send + Sync + 'static {
         now: Time,
         limit: usize,
         cursor: Option<&str>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), SkeletonError>;
-
-    /// The same body, to be sent as it lies. A feed that has it ready need not copy it.
-    ///
-    /// # Errors
-    /// As [`Feeds::skeleton`].
-    fn skeleton_body(
-        &self,
-        rkey: &str,
-        owner: Option<&Did>,
-        now: Time,
-        limit: usize,
-        cursor: Option<&str>,
-    ) -> Result<Bytes, SkeletonError> {
-        let mut body = Vec::with_capacity(limit * ITEM_BYTES);
-        self.skeleton(rkey, owner, now, limit, cursor, &mut body)?;
-        Ok(body.into())
-    }
+    ) -> Result<Bytes, SkeletonError>;
 
     /// Whether a community has a feed here.
     fn serves(&self, id: CommunityId) -> bool;

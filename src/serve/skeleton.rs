@@ -12,10 +12,10 @@ use hyper::http::request::Parts;
 use hyper::{HeaderMap, StatusCode};
 
 use super::answer::{self, Answer};
-use super::identity::GENERATOR;
 use super::query::{Query, QueryError};
 use super::{Feeds, Site, SkeletonError, prebuilt};
 use crate::limits::{PAGE_CURSOR_BYTES_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX};
+use crate::publish::GENERATOR;
 use crate::syntax::{AtUri, Did, SyntaxError, Time};
 
 /// Why there is no page. Says what to do.
@@ -71,7 +71,7 @@ impl<F: Feeds> Site<F> {
         }
         let (rkey, owner) = self.find(&feed)?;
         let now = Time::from_micros(self.now.micros());
-        Ok(self.feeds.skeleton_body(rkey, owner.as_ref(), now, limit, cursor.as_deref())?)
+        Ok(self.feeds.skeleton(rkey, owner.as_ref(), now, limit, cursor.as_deref())?)
     }
 
     /// The rkey of a feed, and whose it must be, where its authority is not the publisher.

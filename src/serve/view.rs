@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Feeds, ITEM_BYTES, SkeletonError};
+use super::{Feeds, SkeletonError};
 use crate::fact::{CommunityId, CommunityInfo};
 use crate::syntax::{Did, Time};
-use crate::view::{Community, PageCursor, View};
+use crate::view::{PageCursor, View};
+
+/// Room for one item of a page, in bytes: `{"post":"at://did:plc:…/app.bsky.feed.post/…"},` takes 82 with a did:plc.
+const ITEM_BYTES: usize = 96;
 
 impl Feeds for View {
     fn skeleton(
@@ -17,22 +20,9 @@ impl Feeds for View {
         now: Time,
         limit: usize,
         cursor: Option<&str>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), SkeletonError> {
-        let (community, after) = find(self, rkey, owner, cursor)?;
-        self.write_page(&community, now, limit, after.as_ref(), out);
-        Ok(())
-    }
-
-    fn skeleton_body(
-        &self,
-        rkey: &str,
-        owner: Option<&Did>,
-        now: Time,
-        limit: usize,
-        cursor: Option<&str>,
     ) -> Result<Bytes, SkeletonError> {
-        let (community, after) = find(self, rkey, owner, cursor)?;
+        let community = self.find_feed(rkey, owner).ok_or(SkeletonError::UnknownFeed)?;
+        let after = cursor.map(PageCursor::parse).transpose().map_err(|_| SkeletonError::BadCursor)?;
         Ok(self.body(&community, now, limit, after.as_ref(), limit * ITEM_BYTES))
     }
 
@@ -47,18 +37,6 @@ impl Feeds for View {
     fn feeds_version(&self) -> u64 {
         self.version()
     }
-}
-
-/// The community that is asked for, and where its page goes on.
-fn find(
-    view: &View,
-    rkey: &str,
-    owner: Option<&Did>,
-    cursor: Option<&str>,
-) -> Result<(Arc<Community>, Option<PageCursor>), SkeletonError> {
-    let community = view.find_feed(rkey, owner).ok_or(SkeletonError::UnknownFeed)?;
-    let after = cursor.map(PageCursor::parse).transpose().map_err(|_| SkeletonError::BadCursor)?;
-    Ok((community, after))
 }
 
 #[cfg(test)]
@@ -88,16 +66,12 @@ mod tests {
         writer.publish();
         let mut cursor: Option<String> = None;
         for (rkey, more) in [("b", true), ("a", false)] {
-            let mut body = Vec::new();
-            view.skeleton("00000001", None, Time::EPOCH, 1, cursor.as_deref(), &mut body).expect("served");
+            let body = view.skeleton("00000001", None, Time::EPOCH, 1, cursor.as_deref()).expect("served");
             let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
             assert_eq!(body["feed"][0]["post"], format!("at://did:web:a/app.bsky.feed.post/{rkey}"));
             cursor = body["cursor"].as_str().map(Into::into);
             assert_eq!(cursor.is_some(), more);
         }
-        assert_eq!(
-            view.skeleton("00000001", None, Time::EPOCH, 1, Some("x"), &mut Vec::new()),
-            Err(SkeletonError::BadCursor)
-        );
+        assert_eq!(view.skeleton("00000001", None, Time::EPOCH, 1, Some("x")), Err(SkeletonError::BadCursor));
     }
 }

@@ -16,6 +16,7 @@ use atrarium::serve::{
 };
 use atrarium::syntax::{Did, RecordUri, Time};
 use atrarium::telemetry::Telemetry;
+use bytes::Bytes;
 
 /// How long a test waits for what must come.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -47,8 +48,7 @@ impl Feeds for Fake {
         now: Time,
         limit: usize,
         cursor: Option<&str>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), SkeletonError> {
+    ) -> Result<Bytes, SkeletonError> {
         let known = self.0.lock().expect("no test panics with it").iter().any(|id| id.to_string() == rkey);
         if !known || owner.is_some_and(|owner| owner.as_str() != OWNER) {
             return Err(SkeletonError::UnknownFeed);
@@ -58,9 +58,7 @@ impl Feeds for Fake {
         }
         let owner = owner.map_or("", Did::as_str);
         let cursor = cursor.unwrap_or_default();
-        write!(out, r#"{{"feed":[],"asked":["{rkey}","{owner}","{now}",{limit},"{cursor}"]}}"#)
-            .expect("a Vec takes all");
-        Ok(())
+        Ok(format!(r#"{{"feed":[],"asked":["{rkey}","{owner}","{now}",{limit},"{cursor}"]}}"#).into())
     }
 
     fn serves(&self, id: CommunityId) -> bool {
