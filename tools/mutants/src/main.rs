@@ -98,11 +98,13 @@ fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
         let entry = entry?;
         let name = entry.file_name();
         let text = name.to_string_lossy();
-        if text.starts_with('.') || text.starts_with("target") {
+        let is_dir = entry.file_type()?.is_dir();
+        // What is built; a file may well be named so.
+        if text.starts_with('.') || (is_dir && text.starts_with("target")) {
             continue;
         }
         let (from, to) = (entry.path(), to.join(&name));
-        if entry.file_type()?.is_dir() {
+        if is_dir {
             copy_tree(&from, &to)?;
         } else if fs::read(&to).ok() != Some(fs::read(&from)?) {
             fs::write(&to, fs::read(&from)?)?;
