@@ -44,7 +44,7 @@ export async function startBridge(repos) {
   return { ...child, address: child.line.split(' ')[1] }
 }
 
-const PATHS = { v1: '/subscribe', v2: '/xrpc/network.bsky.jetstream.subscribeEvents' }
+export const PATHS = { v1: '/subscribe', v2: '/xrpc/network.bsky.jetstream.subscribeEvents' }
 
 /// The engine, with a data directory of its own that outlives its restarts.
 export class Engine {
@@ -68,6 +68,19 @@ export class Engine {
 
   async stop(signal) {
     return this.#child?.stop(signal)
+  }
+
+  /// Runs another command of the engine on the same data directory, to its end. Gives its exit code and what it printed.
+  async run(command, args, env = {}) {
+    const child = spawn(process.env.ATRARIUM_BIN, [command, '--data-dir', this.#dir, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
+    })
+    let [printed, complained] = ['', '']
+    child.stdout.setEncoding('utf8').on('data', (text) => (printed += text))
+    child.stderr.setEncoding('utf8').on('data', (text) => (complained += text))
+    const code = await new Promise((done, failed) => child.once('close', done).once('error', failed))
+    return { code, printed, complained }
   }
 
   said() {

@@ -29,6 +29,17 @@ export class Feed {
     }
   }
 
+  /// Waits until the AppView does not know the feed any more.
+  async ends() {
+    const started = performance.now()
+    for (;;) {
+      const error = await this.#ask('app.bsky.feed.getFeedGenerator', {}).catch((error) => error)
+      if (error instanceof Error) return assert.equal(error.status, 400, error.message)
+      assert.ok(performance.now() - started < VISIBLE_SECONDS_MAX * 1000, 'the feed is still there')
+      await new Promise((done) => setTimeout(done, POLL_MILLIS))
+    }
+  }
+
   async #ask(method, params) {
     const query = new URLSearchParams({ feed: this.uri, ...params })
     const response = await fetch(`${this.appview}/xrpc/${method}?${query}`)

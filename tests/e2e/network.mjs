@@ -8,6 +8,7 @@ export async function startNetwork() {
   const network = await TestNetwork.create({ dbPostgresSchema: 'real_parts' })
   return {
     pds: network.pds.url,
+    plc: network.plc.url,
     appview: network.bsky.url,
     repos: `ws://localhost:${network.pds.port}`,
     /// The key that an account signs with, from its DID document.
@@ -15,6 +16,9 @@ export async function startNetwork() {
     close: () => network.close(),
   }
 }
+
+/// Of every account.
+export const PASSWORD = 'a-password'
 
 /// Somebody with an account at the PDS.
 export class Account {
@@ -24,7 +28,7 @@ export class Account {
     const account = new Account()
     account.pds = pds
     account.#agent = new AtpAgent({ service: pds })
-    await account.#agent.createAccount({ email: `${name}@example.test`, handle: `${name}.test`, password: 'a-password' })
+    await account.#agent.createAccount({ email: `${name}@example.test`, handle: `${name}.test`, password: PASSWORD })
     account.did = account.#agent.session.did
     return account
   }
@@ -34,6 +38,10 @@ export class Account {
     const body = { repo: this.did, collection, rkey, record: { $type: collection, ...record } }
     const { data } = await this.#agent.com.atproto.repo.createRecord(body)
     return data.uri
+  }
+
+  async get(collection, rkey) {
+    return (await this.#agent.com.atproto.repo.getRecord({ repo: this.did, collection, rkey })).data.value
   }
 
   /// Writes a record over another.

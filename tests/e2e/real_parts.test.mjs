@@ -9,10 +9,11 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import net from 'node:net'
 import { after, afterEach, before, describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { verifyJwt } from '@atproto/xrpc-server'
-import { Engine, startBridge } from './children.mjs'
+import { Engine, PATHS, startBridge } from './children.mjs'
 import { Feed, timings } from './feed.mjs'
-import { Account, startNetwork } from './network.mjs'
+import { Account, PASSWORD, startNetwork } from './network.mjs'
 import { Proxy } from './proxy.mjs'
 
 const CONFIG = 'net.atrarium.community.config'
@@ -79,8 +80,8 @@ for (const dialect of ['v1', 'v2']) {
       await engine.start()
       proxy.target = engine.http
       community = await people.owner.create(CONFIG, config())
-      const generator = { did: serviceDid(), displayName: 'The garden', createdAt: now() }
-      const uri = await people.publisher.create(GENERATOR, generator, id)
+      await published({ create: 1, steps: [`+ ${id}  The ${dialect} garden`] })
+      const uri = `at://${people.publisher.did}/${GENERATOR}/${id}`
       feed = new Feed({ uri, dialect, appview: network.appview, proxy })
       for (const name of ['alice', 'bob', 'carol']) people[name].membership = await join(people[name])
     })
@@ -94,6 +95,55 @@ for (const dialect of ['v1', 'v2']) {
     })
 
     const serviceDid = () => `did:web:${new URL(proxy.url).host.replace(':', '%3A')}`
+    const outside = () => [
+      ...['--public-url', proxy.url, '--publisher-did', people.publisher.did],
+      ...['--plc-directory', network.plc, '--allow-loopback', '--json'],
+    ]
+    const publish = async (...more) => {
+      const args = [...outside(), ...more]
+      const { code, printed, complained } = await engine.run('publish', args, { ATRARIUM_PUBLISHER_PASSWORD: PASSWORD })
+      assert.equal(code, 0, complained)
+      return JSON.parse(printed)
+    }
+    /// Publishes as soon as the log says that this is to be done, and nothing else. Gives what was done.
+    const published = async (wanted) => {
+      const until = performance.now() + 10_000
+      for (;;) {
+        const { create, update, delete: removed, steps } = await publish('--dry-run')
+        const told = { create, update, delete: removed, steps }
+        try {
+          assert.deepEqual(told, { create: 0, update: 0, delete: 0, ...wanted })
+        } catch (error) {
+          // The log may not have it yet, or still hold a community of another test, which is over.
+          if (performance.now() > until) throw error
+          await sleep(50)
+          continue
+        }
+        const done = await publish()
+        assert.deepEqual([done.done, done.stopped], [steps.length, null])
+        return
+      }
+    }
+
+    test('what was published is found as it should be, and follows the config', async () => {
+      const { create, update, delete: removed, unchanged, points } = await publish()
+      assert.deepEqual({ create, update, removed, unchanged, points }, { create: 0, update: 0, removed: 0, unchanged: 1, points: 0 })
+      await people.owner.put(CONFIG, rkeyOf(community), { ...config(), name: 'Another name', description: 'What grows' })
+      await published({ update: 1, steps: [`~ ${id}  Another name  (description, displayName)`] })
+      const record = await people.publisher.get(GENERATOR, id)
+      assert.equal(record.displayName, 'Another name')
+      assert.equal(record.did, serviceDid())
+    })
+
+    test('the doctor finds nothing wrong', async () => {
+      const upstream = ['--upstream', `ws://${bridge.address}${PATHS[dialect]}`]
+      const examined = engine.run('doctor', [...outside(), ...upstream])
+      // The stream must move meanwhile.
+      const moving = setInterval(() => people.stranger.post('hello'), 200)
+      const { printed } = await examined.finally(() => clearInterval(moving))
+      const failed = JSON.parse(printed).checks.filter((check) => !check.ok)
+      assert.deepEqual(failed, [])
+    })
 
     test('the engine serves the DID that its feed names', async () => {
       const did = await (await fetch(`${proxy.url}/.well-known/did.json`)).json()
@@ -259,6 +309,13 @@ for (const dialect of ['v1', 'v2']) {
       assert.equal(status, 200)
       assert.equal(headers.authorization.claims.iss, people.reader.did)
       assert.equal(headers.authorization.claims.lxm, 'app.bsky.feed.sendInteractions')
+    })
+
+    test('a community that is given up loses its record, and the AppView its feed', async () => {
+      await people.owner.delete(community)
+      await published({ delete: 1, steps: [`- ${id}`] })
+      await assert.rejects(people.publisher.get(GENERATOR, id), { error: 'RecordNotFound' })
+      await feed.ends()
     })
 
     test('no frame of the real stream was refused', async () => {
