@@ -16,6 +16,7 @@ const OWNER: &str = "did:plc:owner";
 const ALICE: &str = "did:plc:alice";
 const BOB: &str = "did:plc:bob";
 const MOD: &str = "did:plc:mod";
+const STRANGER: &str = "did:plc:stranger";
 
 /// A fold and what a view makes of it.
 #[derive(Default)]
@@ -463,6 +464,14 @@ fn explain_says_which_gaps_concern_the_author() {
         gap(Some(ALICE), GapReason::Sync),
         gap(Some(BOB), GapReason::Desynchronized),
     ]);
+    let seen = world.fold.gaps_seen();
+    // Who has never written anything here has lost nothing; who may write has.
+    world.tell([account(STRANGER, HOUR, true, None), gap(Some(STRANGER), GapReason::Sync)]);
+    assert_eq!(world.fold.gaps_seen(), seen);
+    for who in [OWNER, MOD] {
+        world.tell([gap(Some(who), GapReason::Sync)]);
+    }
+    assert_eq!(world.fold.gaps_seen(), seen + 2);
     let gaps = world.fold.explain(&post_uri(ALICE, "p"), None, at(DAY)).expect("known").gaps;
     assert_eq!(gaps.len(), 2, "{gaps:?}");
     assert!(gaps[0].contains("h.example has a gap at 2026-11-01T01:00:00") && gaps[0].contains("cursor_clamped"));

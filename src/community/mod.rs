@@ -140,7 +140,9 @@ impl Fold {
             Fact::Clock(now) => self.apply_clock(*now, out),
             Fact::Gap(gap) => {
                 self.stream.witness(gap.witnessed);
-                self.stream.gap(gap);
+                if gap.did.as_ref().is_none_or(|did| self.writes_here(did)) {
+                    self.stream.gap(gap);
+                }
             }
             Fact::Orphans(orphans) => {
                 for &(fingerprint, orphan) in orphans {

@@ -5,9 +5,10 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::Fold;
+use super::people::Tally;
 use crate::fact::{Cursor, Dialect, Gap, Host};
 use crate::limits::GAPS_KEPT_MAX;
-use crate::syntax::Time;
+use crate::syntax::{Did, Time};
 
 /// What is known of the stream itself.
 #[derive(Debug, Default)]
@@ -42,6 +43,17 @@ impl Stream {
 }
 
 impl Fold {
+    /// Whether anything that is kept is of this repository, or what it writes would count: else nothing of it can be missing
+    /// that was ever here. Every new account of the network comes with a `#sync`: their gaps would push out those that matter.
+    pub(super) fn writes_here(&self, did: &Did) -> bool {
+        let has_records = self.people.find(did).map(|number| &self.people[number]).is_some_and(|person| {
+            let Tally { memberships, joins: _, configs, claims, idle_rulings } = person.tally;
+            !person.feeds.is_empty() || [memberships, configs, claims, idle_rulings].iter().any(|&count| count > 0)
+        });
+        let is_moderator = |number| self.live_config(number).is_some_and(|body| body.config.moderators.contains(did));
+        has_records || self.communities.iter().any(|(number, _)| is_moderator(number))
+    }
+
     /// The newest cursor overall, by stream time. On another host only its time is of use.
     pub fn cursor(&self) -> Option<&Cursor> {
         self.cursors().max_by_key(|cursor| (cursor.time, cursor.value))
