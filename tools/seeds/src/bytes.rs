@@ -214,6 +214,34 @@ pub fn noise(seed: u64) -> Seeds {
     (0..64).map(|_| (0..rng.usize(100..1200)).map(|_| rng.u8(..)).collect()).collect()
 }
 
+/// Tokens as header fields and in parts, and documents, as the directory and the AppView send them. Nothing is signed: what is
+/// fuzzed lies before that.
+pub fn identities() -> Seeds {
+    const DID: &str = "did:plc:ewvi7nxzyoun6zhxrhs64oiz";
+    const KEY: &str = "zQ3shqwJEJyMBsBXCWyCBpUBMqxcon9oHB7mCvx4sSpMdLJwc";
+    let claims = format!(
+        r#"{{"iat":1800000000,"iss":"{DID}","aud":"did:web:feeds.atrarium.net#bsky_fg","exp":1800000060,"lxm":"app.bsky.feed.getFeedSkeleton","jti":"0123456789abcdef"}}"#
+    );
+    let header = r#"{"typ":"JWT","alg":"ES256K"}"#;
+    let signature = "r".repeat(32) + &"s".repeat(32);
+    let base64 = |text: &str| data_encoding::BASE64URL_NOPAD.encode(text.as_bytes());
+    let key = |kind: &str, key: &str| {
+        format!(
+            r##"{{"id":"{DID}","alsoKnownAs":["at://Alice.example"],"verificationMethod":[{{"id":"{DID}#atproto","type":"{kind}","controller":"{DID}","publicKeyMultibase":"{key}"}}],"service":[{{"id":"#atproto_pds","type":"AtprotoPersonalDataServer","serviceEndpoint":"https://pds.example"}}]}}"##
+        )
+    };
+    [
+        format!("\0Bearer {}.{}.{}", base64(header), base64(&claims), base64(&signature)),
+        "\0DPoP a.b.c".to_owned(),
+        format!("\u{1}{header}\n{claims}\n{signature}"),
+        format!("\u{1}{{\"alg\":\"ES256\",\"kid\":\"#atproto\"}}\n{claims}\n{signature}"),
+        format!("\u{2}{DID}\n{}", key("Multikey", KEY)),
+        format!("\u{2}{DID}\n{}", key("EcdsaSecp256k1VerificationKey2019", KEY)),
+    ]
+    .map(String::into_bytes)
+    .into()
+}
+
 /// Requests of readers: method, target, body.
 pub fn requests() -> Seeds {
     [

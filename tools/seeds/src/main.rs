@@ -55,6 +55,7 @@ fn write_all(dir: &Path, seed: u64) -> io::Result<()> {
         ("cursor", bytes::cursors()),
         ("syntax", bytes::words(&frames)),
         ("fold", bytes::noise(seed)),
+        ("identity", bytes::identities()),
         ("http", bytes::requests()),
     ] {
         let folder = dir.join(target);
