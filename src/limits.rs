@@ -349,6 +349,8 @@ pub const TOKEN_PENDING_MICROS: i64 = 10 * SECOND_MICROS;
 pub const TOKENS_WAITING_MAX: usize = 1 << 10;
 /// Tokens that are judged at the same time: each may wait for a host.
 pub const TOKENS_JUDGED_AT_ONCE_MAX: usize = 16;
+/// Identities that have changed and wait to be forgotten; beyond it the thread that reads the stream forgets them itself. 100 kB.
+pub const IDENTITY_CHANGES_WAITING_MAX: usize = 1 << 12;
 /// Used `jti` that are remembered until their tokens end; beyond it writes are refused. About 60 bytes each, 4 MB: 200 writes
 /// a second whose tokens hold for 5 minutes.
 pub const TOKEN_IDS_USED_MAX: usize = 1 << 16;

@@ -1,151 +1,31 @@
 //! Callers and identities as the server asks for them, over a network that is a table.
 #![cfg(feature = "server")]
 
-use std::collections::HashMap;
+mod identity_support;
+
 use std::future::Future;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use atrarium::clock::Clock;
-use atrarium::identity::http::{Answering, DialError, Http, Request, Response, Whose};
-use atrarium::identity::key::{Curve, PublicKey};
+use atrarium::identity::http::{DialError, Http, Response};
 use atrarium::identity::resolver::Missing;
 use atrarium::identity::shell::Use;
-use atrarium::identity::txt::{Records, Txt, TxtError};
 use atrarium::identity::{Gate, Identities, Known, Refusal};
-use atrarium::limits::{SECOND_MICROS, TOKENS_WAITING_MAX};
-use atrarium::syntax::{Did, Handle};
-use data_encoding::BASE64URL_NOPAD;
-use k256::ecdsa::SigningKey;
-use k256::ecdsa::signature::Signer;
-use serde_json::json;
-
-const NOW: i64 = 1_800_000_000;
-const SERVICE: &str = "did:web:feeds.atrarium.net";
-const METHOD: &str = "app.bsky.feed.getFeedSkeleton";
-const ALICE: &str = "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa";
-const BOB: &str = "did:web:bob.dev";
-
-/// What hosts answer, by URL, and what they were asked.
-#[derive(Default)]
-struct Network {
-    answers: Mutex<HashMap<String, Result<Response, DialError>>>,
-    records: Mutex<HashMap<String, Vec<String>>>,
-    asked: Mutex<Vec<String>>,
-}
-
-impl Network {
-    fn set(&self, url: &str, answer: Result<Response, DialError>) {
-        self.answers.lock().expect("not poisoned").insert(url.to_owned(), answer);
-    }
-
-    fn body(&self, url: &str, body: &str) {
-        self.set(url, Ok(Response { status: 200, headers: Vec::new(), body: body.into() }));
-    }
-
-    fn record(&self, name: &str, text: &str) {
-        self.records.lock().expect("not poisoned").insert(name.to_owned(), vec![text.to_owned()]);
-    }
-
-    /// How often a URL was asked.
-    fn count(&self, url: &str) -> usize {
-        self.asked.lock().expect("not poisoned").iter().filter(|asked| *asked == url).count()
-    }
-
-    fn total(&self) -> usize {
-        self.asked.lock().expect("not poisoned").len()
-    }
-}
-
-impl Http for Network {
-    fn send(&self, request: Request) -> Answering<'_> {
-        self.asked.lock().expect("not poisoned").push(request.url.clone());
-        assert_eq!(request.whose == Whose::Operator, request.url.starts_with(DIRECTORY), "{}", request.url);
-        let answer = self.answers.lock().expect("not poisoned").get(&request.url).cloned();
-        Box::pin(async move {
-            // As long as a network would take, a little.
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            answer.unwrap_or(Ok(Response { status: 404, ..Response::default() }))
-        })
-    }
-}
-
-impl Txt for Network {
-    fn records<'a>(&'a self, name: &'a str) -> Records<'a> {
-        self.asked.lock().expect("not poisoned").push(format!("dns:{name}"));
-        let found = self.records.lock().expect("not poisoned").get(name).cloned().unwrap_or_default();
-        let is_broken = found.iter().any(|record| record == "broken");
-        let error = TxtError { name: name.to_owned(), why: "broken".to_owned() };
-        Box::pin(std::future::ready(if is_broken { Err(error) } else { Ok(found) }))
-    }
-}
-
-const DIRECTORY: &str = "https://plc.dev";
-
-struct Rig {
-    network: Arc<Network>,
-    clock: Clock,
-    identities: Identities,
-}
-
-fn rig() -> Rig {
-    let (network, clock) = (Arc::new(Network::default()), Clock::manual(NOW * SECOND_MICROS));
-    let (http, txt) = (Arc::clone(&network) as Arc<dyn Http>, Arc::clone(&network) as Arc<dyn Txt>);
-    let identities = Identities::new("https://plc.dev/", http, txt, clock.clone()).expect("a directory");
-    Rig { network, clock, identities }
-}
-
-impl Rig {
-    fn publish(&self, of: &str, key: u8, handle: &str) {
-        let url = match of.strip_prefix("did:web:") {
-            Some(host) => format!("https://{host}/.well-known/did.json"),
-            None => format!("{DIRECTORY}/{of}"),
-        };
-        self.network.body(&url, &document(of, key, handle));
-    }
-
-    fn gate(&self) -> Gate {
-        let (gate, judges) = Gate::new(did(SERVICE), self.identities.clone(), self.clock.clone());
-        tokio::spawn(judges.run());
-        gate
-    }
-}
+use atrarium::limits::TOKENS_WAITING_MAX;
+use identity_support::{
+    ALICE, BOB, DIRECTORY, METHOD, NOW, Network, Rig, did, document, handle, rig, token, token_until,
+};
 
 fn run<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(work)
 }
 
-fn did(text: &str) -> Did {
-    Did::parse(text).expect("a DID")
-}
-
-fn handle(text: &str) -> Handle {
-    Handle::parse(text).expect("a handle")
-}
-
-fn key(seed: u8) -> SigningKey {
-    SigningKey::from_slice(&[seed; 32]).expect("a key")
-}
-
-fn document(of: &str, seed: u8, handle: &str) -> String {
-    let point = key(seed).verifying_key().to_sec1_point(true);
-    let key = PublicKey::from_point(Curve::K256, point.as_bytes()).expect("a point").to_multikey();
-    let method =
-        json!({"id": format!("{of}#atproto"), "type": "Multikey", "controller": of, "publicKeyMultibase": key});
-    json!({"id": of, "alsoKnownAs": [format!("at://{handle}")], "verificationMethod": [method]}).to_string()
-}
-
-/// A header field with a token for a call of [`METHOD`].
-fn token(iss: &str, seed: u8, jti: &str) -> String {
-    token_until(iss, seed, jti, NOW + 60)
-}
-
-fn token_until(iss: &str, seed: u8, jti: &str, exp: i64) -> String {
-    let claims = json!({"iss": iss, "aud": SERVICE, "lxm": METHOD, "exp": exp, "jti": jti});
-    let encode = |text: &str| BASE64URL_NOPAD.encode(text.as_bytes());
-    let signed = format!("{}.{}", encode("{\"alg\":\"ES256K\",\"typ\":\"JWT\"}"), encode(&claims.to_string()));
-    let signature: k256::ecdsa::Signature = key(seed).sign(signed.as_bytes());
-    format!("Bearer {signed}.{}", BASE64URL_NOPAD.encode(&signature.to_bytes()))
+/// A gate, and judges behind it.
+fn judged(rig: &Rig) -> Gate {
+    let (gate, judges) = rig.gate();
+    tokio::spawn(judges.run(|_, _| ()));
+    gate
 }
 
 /// Asks until somebody has judged.
@@ -165,7 +45,7 @@ fn an_unknown_token_is_judged_beside_and_known_from_then_on() {
         let rig = rig();
         rig.publish(ALICE, 1, "alice.dev");
         rig.publish(BOB, 2, "bob.dev");
-        let gate = rig.gate();
+        let gate = judged(&rig);
         for (of, seed) in [(ALICE, 1), (BOB, 2)] {
             let header = token(of, seed, "1");
             assert_eq!(gate.known(&header, METHOD), Known::Unknown { offer: true }, "it does not wait");
@@ -186,7 +66,7 @@ fn an_unknown_token_is_judged_beside_and_known_from_then_on() {
 fn what_is_refused_anyhow_costs_no_request() {
     run(async {
         let rig = rig();
-        let gate = rig.gate();
+        let gate = judged(&rig);
         for (header, why) in [
             ("Bearer x".to_owned(), Refusal::Parts),
             (token_until(ALICE, 1, "1", NOW - 1), Refusal::Expired),
@@ -207,7 +87,7 @@ fn what_is_refused_anyhow_costs_no_request() {
 fn issuers_without_a_document_are_refused_and_not_asked_for_again() {
     run(async {
         let rig = rig();
-        let gate = rig.gate();
+        let gate = judged(&rig);
         assert_eq!(settled(&gate, &token(ALICE, 1, "1")).await, Known::Refused(Refusal::UnknownIssuer));
         assert_eq!(settled(&gate, &token(ALICE, 1, "2")).await, Known::Refused(Refusal::UnknownIssuer));
         let url = format!("{DIRECTORY}/{BOB}");
@@ -230,7 +110,7 @@ fn a_signature_that_does_not_hold_has_the_document_read_again_once_a_minute() {
         let rig = rig();
         let url = format!("{DIRECTORY}/{ALICE}");
         rig.publish(ALICE, 1, "alice.dev");
-        let gate = rig.gate();
+        let gate = judged(&rig);
         assert!(matches!(settled(&gate, &token(ALICE, 1, "1")).await, Known::Known(_)));
         rig.clock.advance(Duration::from_secs(5));
         // Forged: the document is read again, and says the same.
@@ -255,11 +135,14 @@ fn an_identity_event_ends_documents_and_tokens() {
     run(async {
         let rig = rig();
         rig.publish(ALICE, 1, "alice.dev");
-        let gate = rig.gate();
+        let gate = judged(&rig);
         let old = token(ALICE, 1, "1");
         assert!(matches!(settled(&gate, &old).await, Known::Known(_)));
         rig.publish(ALICE, 2, "alice.dev");
-        gate.identity_event(&did(ALICE), None);
+        gate.identity_changed(did(ALICE));
+        while gate.callers().tally().changed.get() == 0 {
+            tokio::task::yield_now().await;
+        }
         assert_eq!(gate.known(&old, METHOD), Known::Unknown { offer: true });
         assert_eq!(settled(&gate, &old).await, Known::Refused(Refusal::Signature));
         assert!(matches!(settled(&gate, &token(ALICE, 2, "2")).await, Known::Known(_)));
@@ -271,7 +154,7 @@ fn a_write_is_verified_at_once_and_done_once() {
     run(async {
         let rig = rig();
         rig.publish(ALICE, 1, "alice.dev");
-        let gate = rig.gate();
+        let gate = judged(&rig);
         let header = token(ALICE, 1, "1");
         assert_eq!(gate.verify_now(&header, METHOD, Use::Write).await, Ok(did(ALICE)));
         assert_eq!(gate.verify_now(&header, METHOD, Use::Write).await, Err(Refusal::Replay));
@@ -293,7 +176,7 @@ fn a_write_is_verified_at_once_and_done_once() {
 #[test]
 fn too_many_unknown_tokens_are_dropped_and_counted() {
     let rig = rig();
-    let (gate, _judges) = Gate::new(did(SERVICE), rig.identities.clone(), rig.clock.clone());
+    let (gate, _judges) = rig.gate();
     for number in 0..TOKENS_WAITING_MAX + 10 {
         assert_eq!(gate.known(&format!("Bearer a.b.{number}"), METHOD), Known::Unknown { offer: true });
     }

@@ -14,7 +14,7 @@ use atrarium::clock::{Clock, Now};
 use atrarium::disk::{Disk, SimulatedDisk};
 use atrarium::fact::{Batch, Fact, Host};
 use atrarium::ingest::committer::{self, Committer, Folded};
-use atrarium::ingest::lanes::{self, Hooks, Lanes, Letter, Parcel};
+use atrarium::ingest::lanes::{self, Lanes, Letter, Parcel};
 use atrarium::ingest::reader::{Pressure, Sink};
 use atrarium::ingest::sieve::Sieve;
 use atrarium::ingest::worker::{Parser, Turn, Worker};
@@ -28,13 +28,6 @@ use bytes::Bytes;
 
 const START_MICROS: i64 = 1_783_000_000_000_000;
 const DIR: &str = "/data";
-
-struct Deaf;
-
-impl Hooks for Deaf {
-    fn connected(&mut self, _: &Endpoint) {}
-    fn disconnected(&mut self, _: &Endpoint, _: &str) {}
-}
 
 /// A v1 frame whose time is its number; every fifth one is a post with a hashtag, and the one behind it the delete of a post
 /// that nobody knows.
@@ -110,7 +103,7 @@ fn pipeline(disk: Arc<dyn Disk>, slots: usize) -> Pipeline {
         now,
         telemetry: Arc::clone(&telemetry),
         resume: None,
-        hooks: Box::new(Deaf),
+        hooks: Box::new(()),
     });
     Pipeline { lanes, clock, telemetry, workers, committer: std::thread::spawn(move || committer.run()) }
 }

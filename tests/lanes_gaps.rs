@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use atrarium::clock::{Clock, Now};
 use atrarium::fact::{Cursor, Dialect, GapReason, Host};
-use atrarium::ingest::lanes::{Hooks, Lanes, Parcel, Parts};
+use atrarium::ingest::lanes::{Lanes, Parcel, Parts};
 use atrarium::ingest::reader::{Pressure, Sink};
 use atrarium::ingest::sieve::Sieve;
 use atrarium::ring::{self, Consumer, Signal};
@@ -14,13 +14,6 @@ use atrarium::wire::endpoint::{Ask, Endpoint, Start};
 
 const NOW: Time = Time::from_micros(1_795_500_000_000_000);
 const HOUR: i64 = 3_600_000_000;
-
-struct Nobody;
-
-impl Hooks for Nobody {
-    fn connected(&mut self, _: &Endpoint) {}
-    fn disconnected(&mut self, _: &Endpoint, _: &str) {}
-}
 
 /// Lanes whose log ends at number 1000 of host `a`, ten hours before now.
 struct Bench {
@@ -44,7 +37,7 @@ fn bench(url: &str, resume: Option<Cursor>) -> Bench {
         clock,
         telemetry,
         resume,
-        hooks: Box::new(Nobody),
+        hooks: Box::new(()),
     });
     Bench { lanes, out, endpoint: Endpoint::parse(url).expect("a sound URL") }
 }

@@ -26,6 +26,8 @@ pub struct File {
     pub workers: Option<usize>,
     pub http_threads: Option<usize>,
     pub pin: Option<bool>,
+    pub plc_directory: Option<String>,
+    pub allow_loopback: Option<bool>,
     pub rate_limit: Option<OnOff>,
     pub trusted_proxy: Option<Vec<String>>,
     pub rate_feeds_did: Option<u32>,
@@ -67,7 +69,7 @@ mod tests {
                     public-url='https://a.example'\npublisher-did='did:plc:abc'\nzstd='off'\nfrom='live'\nworkers=2\n\
                     http-threads=1\npin=true\nrate-limit='on'\ntrusted-proxy=['10.0.0.0/8']\nlog-format='json'\n\
                     zstd-dictionary='d'\nupstream-ca='c'\nservice-did='did:plc:abc'\nrate-feeds-did=1\nrate-feeds-address=2\n\
-                    rate-dashboard-did=3\nrate-dashboard-address=4\n";
+                    rate-dashboard-did=3\nrate-dashboard-address=4\nplc-directory='https://p'\nallow-loopback=true\n";
         let file: File = toml::from_str(text).expect("all keys are known");
         assert_eq!(file.workers, Some(2));
         assert_eq!(file.from, Some(StartFrom::Live));

@@ -26,12 +26,32 @@ pub struct OutsideArgs {
     /// The DID of the service, where it is not that of the public URL
     #[arg(long, env = "ATRARIUM_SERVICE_DID", value_name = "DID")]
     service_did: Option<String>,
+    #[command(flatten)]
+    reach: ReachArgs,
+}
+
+/// How others are reached.
+#[derive(Args, Default)]
+pub struct ReachArgs {
     /// The directory of did:plc [default: https://plc.directory]
     #[arg(long, env = "ATRARIUM_PLC_DIRECTORY", value_name = "URL")]
     plc_directory: Option<String>,
     /// Ask servers on this machine too, and without TLS: for development
     #[arg(long, env = "ATRARIUM_ALLOW_LOOPBACK")]
     allow_loopback: bool,
+}
+
+impl ReachArgs {
+    /// The directory of did:plc.
+    pub fn directory(&self, file: &File) -> String {
+        self.plc_directory.clone().or_else(|| file.plc_directory.clone()).unwrap_or_else(|| DIRECTORY.to_owned())
+    }
+
+    /// Whom may be asked.
+    pub fn policy(&self, file: &File) -> Policy {
+        let allow_loopback = self.allow_loopback || file.allow_loopback.unwrap_or(false);
+        Policy { allow_loopback, ..Policy::default() }
+    }
 }
 
 impl OutsideArgs {
@@ -61,20 +81,19 @@ impl OutsideArgs {
     }
 
     /// The way out.
-    pub fn http(&self, clock: &Clock) -> Result<Arc<dyn Http>, Failure> {
-        let policy = Policy { allow_loopback: self.allow_loopback, ..Policy::default() };
-        Ok(Arc::new(Dialer::new(&policy, clock).map_err(Failure::failed)?))
+    pub fn http(&self, file: &File, clock: &Clock) -> Result<Arc<dyn Http>, Failure> {
+        Ok(Arc::new(Dialer::new(&self.reach.policy(file), clock).map_err(Failure::failed)?))
     }
 
     /// The directory of did:plc.
-    pub fn directory(&self) -> &str {
-        self.plc_directory.as_deref().unwrap_or(DIRECTORY)
+    pub fn directory(&self, file: &File) -> String {
+        self.reach.directory(file)
     }
 
     /// Who is who.
-    pub fn identities(&self, http: Arc<dyn Http>, clock: &Clock) -> Result<Identities, Failure> {
+    pub fn identities(&self, file: &File, http: Arc<dyn Http>, clock: &Clock) -> Result<Identities, Failure> {
         let txt = Arc::new(Dns::new().map_err(Failure::failed)?);
-        Identities::new(self.directory(), http, txt, clock.clone()).map_err(Failure::usage)
+        Identities::new(&self.directory(file), http, txt, clock.clone()).map_err(Failure::usage)
     }
 }
 

@@ -61,10 +61,10 @@ pub fn run(args: &PublishArgs, file: &File) -> Result<(), Failure> {
     let wanted = wanted(&fold);
     drop(fold);
     let clock = Clock::real();
-    let http = args.outside.http(&clock)?;
+    let http = args.outside.http(file, &clock)?;
     let points_file = args.data_dir.or_default(file).join(POINTS_FILE);
     let (publisher, service) = (identity.publisher_did, identity.service_did);
-    block_on(Publishing { args, http, clock, publisher, points_file }.run(service, &wanted))?
+    block_on(Publishing { args, file, http, clock, publisher, points_file }.run(service, &wanted))?
 }
 
 /// The communities that are served, as their feeds are published.
@@ -82,6 +82,7 @@ pub fn wanted(fold: &Fold) -> Vec<Wanted> {
 /// A run.
 struct Publishing<'a> {
     args: &'a PublishArgs,
+    file: &'a File,
     http: Arc<dyn Http>,
     clock: Clock,
     publisher: Did,
@@ -119,7 +120,7 @@ impl Publishing<'_> {
     }
 
     async fn find_pds(&self) -> Result<String, Failure> {
-        let identities = self.args.outside.identities(Arc::clone(&self.http), &self.clock)?;
+        let identities = self.args.outside.identities(self.file, Arc::clone(&self.http), &self.clock)?;
         let unknown = |why: &dyn std::fmt::Display| {
             let publisher = &self.publisher;
             Failure::failed(format!(

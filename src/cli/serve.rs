@@ -18,6 +18,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use super::config::File;
+use super::outside::ReachArgs;
 use super::rates::RateArgs;
 use super::{DataDir, Failure, progress};
 
@@ -93,6 +94,8 @@ pub struct ServeArgs {
     pin: bool,
     #[command(flatten)]
     rates: RateArgs,
+    #[command(flatten)]
+    reach: ReachArgs,
     /// The form of log lines on stderr [default: text]
     #[arg(long, env = "ATRARIUM_LOG_FORMAT", value_name = "text|json")]
     log_format: Option<LogFormat>,
@@ -165,6 +168,7 @@ fn did(flag: &str, text: Option<String>) -> Result<Option<Did>, Failure> {
 /// Flag, then environment (both are in `args`), then file, then default.
 fn config(args: ServeArgs, file: File) -> Result<Config, Failure> {
     let rate_limits = args.rates.settings(&file)?;
+    let (plc_directory, dial) = (args.reach.directory(&file), args.reach.policy(&file));
     let data_dir = args.data_dir.or_default(&file);
     let given = Some(args.upstream).filter(|urls| !urls.is_empty()).or(file.upstream);
     let urls = given.unwrap_or_else(|| PUBLIC_HOSTS.map(str::to_owned).to_vec());
@@ -189,6 +193,8 @@ fn config(args: ServeArgs, file: File) -> Result<Config, Failure> {
         service_did,
         publisher_did,
         rate_limits,
+        plc_directory,
+        dial,
         from: match args.from.or(file.from).unwrap_or(StartFrom::Oldest) {
             StartFrom::Live => EngineFrom::Live,
             StartFrom::Oldest => EngineFrom::Oldest,

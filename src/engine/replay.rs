@@ -107,7 +107,7 @@ impl Replay {
         }
         self.advance(frame);
         let refusal = match verdict {
-            Verdict::Skip | Verdict::Info { .. } => None,
+            Verdict::Skip | Verdict::Identity(_) | Verdict::Info { .. } => None,
             Verdict::Refused(reason) => Some(Refusal::from(reason)),
             Verdict::Stop { .. } => Some(Refusal::from(Reason::ErrorFrame)),
             Verdict::Pass(route) => self.parser.facts(frame, &self.host, route.orphan, &mut self.facts).err(),

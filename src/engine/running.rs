@@ -13,15 +13,17 @@ use super::{StartError, recover, seeded};
 use crate::clock::{Clock, Now};
 use crate::community::inquiry::{self, Answerer, Inquirer};
 use crate::disk::{self, RealDisk};
+use crate::identity::txt::NoTxt;
+use crate::identity::{Dialer, Gate, Identities, Judges, Policy};
 use crate::ingest::committer::{self, Committer, Folded};
-use crate::ingest::lanes::{self, Lanes, Parcel};
+use crate::ingest::lanes::{self, Hooks, Lanes, Parcel};
 use crate::ingest::reader::{self, Reader, Tls, WithoutCursor, Zstd};
 use crate::ingest::sieve::Sieve;
 use crate::ingest::worker::{Parser, Product, Worker};
 use crate::limits::{FACT_RING_SLOTS, FRAME_RING_SLOTS, STOP_TIMEOUT_MILLIS};
 use crate::log::{Log, PendingSnapshot, PendingSync};
 use crate::ring::{self, Consumer, Producer, Signal};
-use crate::serve::{self, Admin, Listeners, RateLimits, ServeConfig, Site, Stop};
+use crate::serve::{self, Admin, Callers, Identity, Listeners, RateLimits, ServeConfig, Site, Stop};
 use crate::syntax::Did;
 use crate::telemetry::Telemetry;
 use crate::view::View;
@@ -48,8 +50,12 @@ pub struct Config {
     pub service_did: Option<Did>,
     /// The account that publishes the feeds.
     pub publisher_did: Option<Did>,
-    /// How much each caller may ask for; absent: as much as they like.
+    /// How much each caller may ask for; absent: as much as they like, and nobody's token is looked at.
     pub rate_limits: Option<RateLimits>,
+    /// Where the documents of callers are read that are a did:plc, such as `https://plc.directory`.
+    pub plc_directory: String,
+    /// Whom callers' documents may be read from.
+    pub dial: Policy,
     /// Where to begin without a cursor.
     pub from: From,
     /// Threads that parse.
@@ -165,12 +171,16 @@ impl Engine {
         );
         let clock = common.clock.clone();
         let (mut threads, ends) = Threads::new(config.pin);
-        let reader = new_reader(&config, &common, &folded, sieve, rings.to_workers, &board)?;
+        let identity = identity(&config, http_addr.port())?;
+        let (gate, judges) = callers(&config, &identity, &common)?.unzip();
+        let hooks = Box::new(ReaderHooks { board: board.clone(), gate: gate.clone() });
+        let reader = new_reader(&config, &common, &folded, sieve, rings.to_workers, hooks)?;
         let stops = Stops { listeners: Stop::new(), reader: reader.stop_handle() };
         let engine = |threads| Self { http_addr, admin_addr, stops: stops.clone(), threads, ends, clock };
         let (inquirer, answerer) = inquiry::inquiries();
-        let readers = (view, inquirer);
-        let started = start_listeners(&mut threads, listeners, &config, &common, readers, &board, &stops.listeners)
+        let site = site(&config, &common, identity, view, inquirer, gate.clone());
+        let started = start_listeners(&mut threads, listeners, &common, &site, gate, &board, &stops.listeners)
+            .and_then(|()| start_judges(&mut threads, judges, site, &stops.listeners))
             .and_then(|()| start_workers(&mut threads, rings.workers, &common))
             .and_then(|()| {
                 let rings = (rings.to_committer, rings.committer_signal);
@@ -263,7 +273,7 @@ fn new_reader(
     folded: &Folded,
     sieve: Sieve,
     rings: Vec<Producer<Parcel>>,
-    board: &Board,
+    hooks: Box<dyn Hooks>,
 ) -> Result<Reader<Lanes>, StartError> {
     let lanes = Lanes::new(lanes::Parts {
         sieve,
@@ -272,7 +282,7 @@ fn new_reader(
         now: Arc::clone(&common.now),
         telemetry: Arc::clone(&common.telemetry),
         resume: folded.fold.cursor().cloned(),
-        hooks: Box::new(board.clone()),
+        hooks,
     });
     let without_cursor = match config.from {
         From::Live => WithoutCursor::Live,
@@ -288,38 +298,107 @@ fn new_reader(
         .map_err(|error| StartError::Config(format!("cannot start the reader: {error}")))
 }
 
-fn start_listeners(
-    threads: &mut Threads,
-    listeners: Listeners,
-    config: &Config,
-    common: &Common,
-    (view, inquirer): (View, Inquirer),
-    board: &Board,
-    stop: &Stop,
-) -> Result<(), StartError> {
+/// What the reader tells: the board of what is connected, the gate of whose identity has changed.
+struct ReaderHooks {
+    board: Board,
+    gate: Option<Gate>,
+}
+
+impl Hooks for ReaderHooks {
+    fn connected(&mut self, endpoint: &Endpoint) {
+        self.board.connected(endpoint);
+    }
+
+    fn disconnected(&mut self, endpoint: &Endpoint, why: &str) {
+        self.board.disconnected(endpoint, why);
+    }
+
+    fn identity_changed(&mut self, did: Did) {
+        if let Some(gate) = &self.gate {
+            gate.identity_changed(did);
+        }
+    }
+}
+
+/// Who this server is.
+fn identity(config: &Config, port: u16) -> Result<Identity, StartError> {
     let identity = ServeConfig {
         public_url: config.public_url.clone(),
         service_did: config.service_did.clone(),
         publisher_did: config.publisher_did.clone(),
     };
-    let identity =
-        identity.resolve(listeners.http_addr().port()).map_err(|error| StartError::Config(error.to_string()))?;
+    identity.resolve(port).map_err(|error| StartError::Config(error.to_string()))
+}
+
+/// Who finds out whose requests come; nobody, where all may ask for as much as they like.
+fn callers(config: &Config, identity: &Identity, common: &Common) -> Result<Option<(Gate, Judges)>, StartError> {
+    if config.rate_limits.is_none() {
+        return Ok(None);
+    }
+    let clock = common.clock.clone();
+    let dialer = Dialer::new(&config.dial, &clock).map_err(|error| StartError::Config(error.to_string()))?;
+    // Tokens hold DIDs; handles are not asked for.
+    let identities = Identities::new(&config.plc_directory, Arc::new(dialer), Arc::new(NoTxt), clock.clone())
+        .map_err(|error| StartError::Config(format!("--plc-directory: {error}")))?;
+    Ok(Some(Gate::new(identity.service_did.clone(), identities, clock)))
+}
+
+fn site(
+    config: &Config,
+    common: &Common,
+    identity: Identity,
+    view: View,
+    inquirer: Inquirer,
+    gate: Option<Gate>,
+) -> Arc<Site<View>> {
     let (now, clock, telemetry) = (Arc::clone(&common.now), common.clock.clone(), Arc::clone(&common.telemetry));
-    let site = Site::new(view, identity, now, clock.clone(), Arc::clone(&telemetry)).with_inquirer(inquirer);
-    let site = match &config.rate_limits {
-        Some(settings) => site.with_rate_limits(settings.clone(), None),
+    let site = Site::new(view, identity, now, clock, telemetry).with_inquirer(inquirer);
+    let gate = gate.map(|gate| Arc::new(gate) as Arc<dyn Callers>);
+    Arc::new(match &config.rate_limits {
+        Some(settings) => site.with_rate_limits(settings.clone(), gate),
         None => site,
+    })
+}
+
+fn start_listeners(
+    threads: &mut Threads,
+    listeners: Listeners,
+    common: &Common,
+    site: &Arc<Site<View>>,
+    gate: Option<Gate>,
+    board: &Board,
+    stop: &Stop,
+) -> Result<(), StartError> {
+    let (clock, telemetry) = (common.clock.clone(), Arc::clone(&common.telemetry));
+    let admin = Admin::new(Arc::new(board.clone()), clock, telemetry).with_tally(site.tally());
+    let admin = match gate {
+        Some(gate) => admin.with_callers(gate),
+        None => admin,
     };
-    let site = Arc::new(site);
-    let admin = Arc::new(Admin::new(Arc::new(board.clone()), clock, telemetry).with_tally(site.tally()));
     for (at, socket) in listeners.http.into_iter().enumerate() {
-        let (site, stop) = (Arc::clone(&site), stop.clone());
+        let (site, stop) = (Arc::clone(site), stop.clone());
         threads.start(&format!("http-{at}"), move || {
             serve::run_http(socket, site, &stop).map_err(|error| error.to_string())
         })?;
     }
-    let stop = stop.clone();
+    let (admin, stop) = (Arc::new(admin), stop.clone());
     threads.start("admin", move || serve::run_admin(listeners.admin, admin, &stop).map_err(|error| error.to_string()))
+}
+
+fn start_judges(
+    threads: &mut Threads,
+    judges: Option<Judges>,
+    site: Arc<Site<View>>,
+    stop: &Stop,
+) -> Result<(), StartError> {
+    let Some(judges) = judges else { return Ok(()) };
+    let stop = stop.clone();
+    // Without it everybody is their address, which is said, and feeds are served all the same.
+    threads.start_background("judges", move || {
+        if let Err(error) = serve::run_judges(judges, site, &stop) {
+            tracing::error!(%error, "tokens of callers are not judged: limits are by address alone");
+        }
+    })
 }
 
 fn start_workers(

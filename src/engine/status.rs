@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::clock::{Clock, Now};
 use crate::community::Fold;
 use crate::fact::{Cursor, Gap};
-use crate::ingest::lanes::Hooks;
 use crate::limits::{IDLE_TIMEOUT_MILLIS, SECOND_MICROS};
 use crate::ring::Monitor;
 use crate::serve::{AdminSource, GapStatus, RingOccupancy, Status, UpstreamStatus};
@@ -80,16 +79,16 @@ impl Board {
         let now = i64::try_from(self.clock.monotonic().as_micros()).unwrap_or(i64::MAX);
         Some(now.saturating_sub(last))
     }
-}
 
-impl Hooks for Board {
-    fn connected(&mut self, endpoint: &Endpoint) {
+    /// A connection is open.
+    pub fn connected(&self, endpoint: &Endpoint) {
         let url = endpoint.to_string();
         let dialect = endpoint.dialect().as_str();
         self.with(|shared| shared.upstream = Upstream { url, dialect, connected: true, why: String::new() });
     }
 
-    fn disconnected(&mut self, endpoint: &Endpoint, why: &str) {
+    /// It is lost, or could not be made.
+    pub fn disconnected(&self, endpoint: &Endpoint, why: &str) {
         let url = endpoint.to_string();
         let dialect = endpoint.dialect().as_str();
         self.with(|shared| shared.upstream = Upstream { url, dialect, connected: false, why: why.to_owned() });

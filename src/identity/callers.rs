@@ -47,9 +47,10 @@ type Number = [u8; 32];
 
 /// Places where one token can be.
 const WAYS: usize = 4;
-/// Changes of identities are counted by so many parts of all DIDs: few enough to be small, enough that one seldom concerns
-/// another. A power of two.
-const EPOCHS: usize = 1 << 10;
+/// Changes of identities are counted by so many parts of all DIDs: few enough to be small (128 KiB), enough that one seldom
+/// concerns another: at ten changes a second, which is more than the network has, one token in 27 is judged anew within its
+/// minute for nothing. A power of two.
+const EPOCHS: usize = 1 << 14;
 
 #[derive(Debug)]
 struct Place {
@@ -61,7 +62,12 @@ struct Place {
 
 #[derive(Debug)]
 enum Verdict {
-    Holds { issuer: Arc<Did>, method: Box<str> },
+    /// `epoch` is that of its issuer, from before their document was read.
+    Holds {
+        issuer: Arc<Did>,
+        method: Box<str>,
+        epoch: u64,
+    },
     Refused(Refusal),
     Pending,
 }
@@ -118,13 +124,17 @@ impl Callers {
     fn look_up(&self, token: &str, method: &str, now: i64) -> Known {
         let number = number(&[token.as_bytes()]);
         let mut is_pending = false;
-        for place in self.ways(&number) {
-            let place = place.load();
-            let Some(place) = place.as_deref().filter(|place| place.number == number && place.until > now) else {
+        for way in self.ways(&number) {
+            let held = way.load();
+            let Some(place) = held.as_deref().filter(|place| place.number == number && place.until > now) else {
                 continue;
             };
             match &place.verdict {
-                Verdict::Holds { issuer, method: theirs } if **theirs == *method => {
+                // The key may have been an old one.
+                Verdict::Holds { issuer, epoch, .. } if self.epoch(issuer) != *epoch => {
+                    way.compare_and_swap(&held, None);
+                }
+                Verdict::Holds { issuer, method: theirs, .. } if **theirs == *method => {
                     self.tally.known.increment();
                     return Known::Known(Arc::clone(issuer));
                 }
@@ -146,23 +156,19 @@ impl Callers {
     }
 
     /// How often an identity has changed, of this account or of one of few others. It is asked for before the account's document
-    /// is, and said to [`Callers::keep`].
+    /// is, and said to [`Callers::keep`]: a token counts as long as it is the same.
     pub fn epoch(&self, did: &Did) -> u64 {
         self.epoch_of(did).load(Ordering::SeqCst)
     }
 
-    /// Keeps that a token holds, and counts it. Where its issuer's identity has changed since `epoch` was read, it is not kept:
-    /// the key may be an old one.
+    /// Keeps that a token holds, and counts it. Where its issuer's identity has changed since `epoch` was read, it does not
+    /// count: the key may be an old one.
     pub fn keep(&self, token: &str, verified: &Verified, epoch: u64, now_micros: i64) {
         self.tally.verified.increment();
         let number = number(&[token.as_bytes()]);
         let (issuer, method) = (Arc::new(verified.issuer.clone()), verified.method.clone());
         let until = verified.expires_micros;
-        self.place(Place { number, verdict: Verdict::Holds { issuer, method }, until }, now_micros);
-        // In this order: whoever changes it counts first and looks then, so that one of the two sees the other.
-        if self.epoch(&verified.issuer) != epoch {
-            self.remove(&number, |verdict| matches!(verdict, Verdict::Holds { .. }));
-        }
+        self.place(Place { number, verdict: Verdict::Holds { issuer, method, epoch }, until }, now_micros);
     }
 
     /// Keeps for a short time that a token does not count, and counts why.
@@ -176,20 +182,19 @@ impl Callers {
     /// A token that was to be offered found no room there: the next request with it offers it again.
     pub fn dropped(&self, token: &str) {
         self.tally.dropped.increment();
-        self.remove(&number(&[token.as_bytes()]), |verdict| matches!(verdict, Verdict::Pending));
-    }
-
-    /// An account's identity has changed: its tokens are to be judged anew. It looks at every place.
-    pub fn forget(&self, did: &Did) {
-        self.epoch_of(did).fetch_add(1, Ordering::SeqCst);
-        for place in &self.places {
+        let number = number(&[token.as_bytes()]);
+        for place in self.ways(&number) {
             let held = place.load();
-            if let Some(Place { verdict: Verdict::Holds { issuer, .. }, .. }) = held.as_deref()
-                && **issuer == *did
-            {
+            let is_pending = |held: &Place| held.number == number && matches!(held.verdict, Verdict::Pending);
+            if held.as_deref().is_some_and(is_pending) {
                 place.compare_and_swap(&held, None);
             }
         }
+    }
+
+    /// An account's identity has changed: its tokens are to be judged anew.
+    pub fn forget(&self, did: &Did) {
+        self.epoch_of(did).fetch_add(1, Ordering::SeqCst);
     }
 
     /// Marks a verified token as used, where it is for a write.
@@ -223,15 +228,6 @@ impl Callers {
         let mut hasher = DefaultHasher::new();
         did.hash(&mut hasher);
         &self.epochs[hasher.finish() as usize & (EPOCHS - 1)]
-    }
-
-    fn remove(&self, number: &Number, is_meant: impl Fn(&Verdict) -> bool) {
-        for place in self.ways(number) {
-            let held = place.load();
-            if held.as_deref().is_some_and(|held| held.number == *number && is_meant(&held.verdict)) {
-                place.compare_and_swap(&held, None);
-            }
-        }
     }
 
     fn ways(&self, number: &Number) -> &[ArcSwapOption<Place>] {

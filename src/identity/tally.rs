@@ -16,6 +16,8 @@ pub struct Tally {
     pub verified: Counter,
     /// Documents that were read again because a signature did not hold.
     pub forced: Counter,
+    /// Identities that have changed, as the stream said.
+    pub changed: Counter,
     /// Requests whose token was known to be refused.
     pub refused_again: Counter,
     refused: Refusals,

@@ -8,6 +8,7 @@
 //! In: the text, and what it must say. Out: [`Verified`], or the one [`Refusal`] that says why not. Nothing here reads a
 //! clock or asks anybody. No key is ever taken from the token itself.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use data_encoding::BASE64URL_NOPAD;
@@ -205,6 +206,18 @@ pub fn bearer(header: &str) -> Result<&str, Refusal> {
     Ok(token)
 }
 
+/// Whom a token says to be of. Nothing of it is judged, and nothing proved; who needs more reads a [`Token`].
+pub fn claimed_issuer(token: &str) -> Option<Did> {
+    #[derive(serde::Deserialize)]
+    struct Claims<'a> {
+        #[serde(borrow)]
+        iss: Cow<'a, str>,
+    }
+    let mut parts = token.split('.').skip(1);
+    let claims = BASE64URL_NOPAD.decode(parts.next()?.as_bytes()).ok()?;
+    did_of_issuer(&serde_json::from_slice::<Claims<'_>>(&claims).ok()?.iss)
+}
+
 impl<'a> Token<'a> {
     /// Reads a token: its form, its header, and who has issued it.
     ///
@@ -358,8 +371,11 @@ fn algorithm(header: &Map<String, Value>) -> Result<Algorithm, Refusal> {
 
 /// A DID, alone or with the fragment of the key that signs for accounts. Other fragments are other parts of an identity.
 fn issuer(claims: &Map<String, Value>) -> Result<Did, Refusal> {
-    let text = claims.get("iss").and_then(Value::as_str).ok_or(Refusal::Issuer)?;
-    Did::parse(text.strip_suffix("#atproto").unwrap_or(text)).map_err(|_| Refusal::Issuer)
+    claims.get("iss").and_then(Value::as_str).and_then(did_of_issuer).ok_or(Refusal::Issuer)
+}
+
+fn did_of_issuer(text: &str) -> Option<Did> {
+    Did::parse(text.strip_suffix("#atproto").unwrap_or(text)).ok()
 }
 
 /// A JSON object in which no name occurs twice: two readers could each take another of them.

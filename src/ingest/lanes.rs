@@ -28,7 +28,7 @@ use crate::fact::{Cursor, Gap, GapReason, Host};
 use crate::filter::Names;
 use crate::limits::{CLOCK_AHEAD_MICROS, TOKEN_FRAMES, TOKEN_INTERVAL_MILLIS};
 use crate::ring::{Full, Producer};
-use crate::syntax::{Fingerprint, Orphan, Time};
+use crate::syntax::{Did, Fingerprint, Orphan, Time};
 use crate::telemetry::{Reason, Telemetry};
 use crate::wire::endpoint::{Ask, Endpoint, Start};
 use crate::wire::event;
@@ -135,6 +135,15 @@ pub trait Hooks: Send {
     fn connected(&mut self, endpoint: &Endpoint);
     /// It is lost, or could not be made.
     fn disconnected(&mut self, endpoint: &Endpoint, why: &str);
+    /// An account's keys or handle may have changed. It must return at once.
+    fn identity_changed(&mut self, did: Did);
+}
+
+/// Nobody wants to know.
+impl Hooks for () {
+    fn connected(&mut self, _: &Endpoint) {}
+    fn disconnected(&mut self, _: &Endpoint, _: &str) {}
+    fn identity_changed(&mut self, _: Did) {}
 }
 
 const TOKEN_INTERVAL: Duration = Duration::from_millis(TOKEN_INTERVAL_MILLIS);
@@ -304,6 +313,7 @@ impl Sink for Lanes {
         }
         match self.sieve.look(frame) {
             Verdict::Skip | Verdict::Refused(_) => {}
+            Verdict::Identity(did) => self.hooks.identity_changed(did),
             Verdict::Info { name, message } => {
                 tracing::info!(host = endpoint.host_name(), name, message, "the host remarks");
                 // The oldest that there is, where nothing was read before, is no gap.

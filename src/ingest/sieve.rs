@@ -11,8 +11,7 @@
 //! one of our four collections                                              pass
 //! another collection                                                       skip
 //! account, sync                                                            pass
-//! identity                                                                 skip
-//! info, error                                                              told to the caller
+//! identity, info, error                                                    told to the caller
 //! ```
 //!
 //! What always holds: a post's fingerprint is entered before the frame behind it is looked at, so a delete finds it however
@@ -42,6 +41,8 @@ pub enum Verdict {
     Refused(Reason),
     /// A worker is to parse it.
     Pass(Route),
+    /// Nothing, but an account's keys or handle may have changed.
+    Identity(Did),
     /// Nothing, but the host has told something that an operator may want to read.
     Info {
         /// Such as `OutdatedCursor`.
@@ -157,7 +158,7 @@ impl Sieve {
             Verdict::Pass(_) => self.telemetry.hits.increment(),
             Verdict::Refused(reason) => self.telemetry.refuse(*reason),
             Verdict::Stop { .. } => self.telemetry.refuse(Reason::ErrorFrame),
-            Verdict::Skip | Verdict::Info { .. } => {}
+            Verdict::Skip | Verdict::Identity(_) | Verdict::Info { .. } => {}
         }
         verdict
     }
@@ -219,7 +220,7 @@ impl Sieve {
                 None => Verdict::Skip,
             },
             Event::Account { did, .. } | Event::Sync { did } => self.pass(&did, kind, None),
-            Event::Identity { .. } => Verdict::Skip,
+            Event::Identity { did } => Did::parse(&did).map_or(Verdict::Refused(Reason::BadDid), Verdict::Identity),
             Event::Info { name, message } => Verdict::Info { name: owned(name), message: message.map(owned) },
             Event::Error { error, message } => Verdict::Stop { error: owned(error), message: message.map(owned) },
         }

@@ -16,11 +16,12 @@ use serde::Serialize;
 
 use super::answer::{self, Answer};
 use super::connection::{Handler, Reply};
-use super::metrics::{OPENMETRICS, registry};
+use super::metrics::{CallerFigures, OPENMETRICS, registry};
 use super::rate::Arrival;
 use super::tally::Tally;
 use super::{Bounds, Status};
 use crate::clock::Clock;
+use crate::identity::Gate;
 use crate::limits::ADMIN_CONNECTIONS_MAX;
 use crate::telemetry::Telemetry;
 
@@ -86,6 +87,13 @@ impl Admin {
     #[must_use]
     pub fn with_tally(self, tally: Arc<Tally>) -> Self {
         Self { tally: Some(tally), ..self }
+    }
+
+    /// With what is counted of callers and their tokens, for `/metrics`.
+    #[must_use]
+    pub fn with_callers(mut self, gate: Gate) -> Self {
+        self.registry.register_collector(Box::new(CallerFigures(gate)));
+        self
     }
 
     fn get(&self, path: &str) -> Option<Answer> {

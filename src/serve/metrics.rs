@@ -16,6 +16,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::AdminSource;
 use super::status::{lag_seconds, silence_seconds};
 use crate::clock::Clock;
+use crate::identity::Gate;
 use crate::telemetry::{BUCKET_BOUNDS_MICROS, Histogram, Reason, Telemetry};
 
 /// The content type of OpenMetrics text.
@@ -26,6 +27,33 @@ pub(super) fn registry(telemetry: Arc<Telemetry>, clock: Clock, source: Arc<dyn 
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Figures { telemetry, clock, source }));
     registry
+}
+
+/// What is counted of tokens and of who brings them.
+#[derive(Debug)]
+pub(super) struct CallerFigures(pub Gate);
+
+impl Collector for CallerFigures {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut page = Page(encoder);
+        let told = self.0.callers().tally();
+        let outcomes = [
+            ("known", &told.known),
+            ("unknown", &told.unknown),
+            ("dropped", &told.dropped),
+            ("verified", &told.verified),
+            ("refused_again", &told.refused_again),
+        ];
+        let outcomes = outcomes.into_iter().map(|(outcome, count)| (outcome, count.get()));
+        page.counters("atrarium_tokens", "Tokens of callers: looked up, and judged.", "outcome", outcomes)?;
+        let refused = told.refused().map(|(why, count)| (why.as_str(), count));
+        page.counters("atrarium_tokens_refused", "Tokens that were found not to count.", "reason", refused)?;
+        let (reads, failed) = self.0.identities().reads();
+        page.counter("atrarium_identity_reads", "DID documents and handles that were asked for.", reads)?;
+        page.counter("atrarium_identity_reads_failed", "Those that did not come.", failed)?;
+        page.counter("atrarium_identity_reads_forced", "Documents read again for a signature.", told.forced.get())?;
+        page.counter("atrarium_identity_changes", "Identities that have changed, by the stream.", told.changed.get())
+    }
 }
 
 struct Figures {

@@ -4,6 +4,7 @@
 //!            HTTP threads, one socket each (SO_REUSEPORT)                       admin thread
 //! reader ──► run_http ──► connection ──► Site ──► Feeds (the view)   operator ──► run_admin ──► Admin ──► AdminSource
 //!            accept       timeouts       routes                                                  └──────► Telemetry
+//!                                          └──► Callers (tokens) ◄── run_judges, a thread of its own
 //! ```
 //! In: requests, the view behind [`Feeds`], the engine's figures behind [`AdminSource`] and [`Telemetry`]. Out: answers.
 //! What always holds:
@@ -13,8 +14,8 @@
 //! - what clients can make grow is bounded: connections, callers (`rate`), what they did (`tally`);
 //! - every refusal of a request is `{"error","message"}`, and the message says what to do.
 //!
-//! Architecture Invariant: no thread is started here. The engine runs [`run_http`] and [`run_admin`] on threads of its
-//! own and stops them with [`Stop`], from any thread. Nothing here knows the stream, its filter or the log.
+//! Architecture Invariant: no thread is started here. The engine runs [`run_http`], [`run_judges`] and [`run_admin`] on threads
+//! of its own and stops them with [`Stop`], from any thread. Nothing here knows the stream, its filter or the log.
 //!
 //! [`Telemetry`]: crate::telemetry::Telemetry
 #![forbid(unsafe_code)]
@@ -22,6 +23,7 @@
 mod admin;
 mod answer;
 mod bind;
+mod callers;
 mod connection;
 mod describe;
 mod explain;
@@ -41,8 +43,9 @@ mod watched;
 
 pub use admin::{Admin, AdminSource, RingOccupancy};
 pub use bind::{AdminSocket, BindError, HttpSocket, Listeners};
+pub use callers::{Caller, Callers, run_judges};
 pub use identity::{ConfigError, Identity, ServeConfig};
-pub use rate::{Callers, Cidr, CidrError, Quota, RateLimits};
+pub use rate::{Cidr, CidrError, Quota, RateLimits};
 pub use run::{Stop, run_admin, run_http};
 pub use site::Site;
 pub use status::{GapStatus, InteractionsStatus, LogStatus, Status, UpstreamStatus};

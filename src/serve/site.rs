@@ -35,7 +35,7 @@ use super::rate::{Arrival, Class, Limiter, Verdict};
 use super::{Bounds, Callers, Feeds, Identity, RateLimits, Tally};
 use crate::clock::{Clock, Now};
 use crate::community::inquiry::Inquirer;
-use crate::syntax::Time;
+use crate::syntax::Did;
 use crate::telemetry::Telemetry;
 
 /// What the HTTP threads share: the feeds, who serves them, and the time.
@@ -58,6 +58,8 @@ pub struct Site<F> {
 }
 
 const XRPC: &str = "/xrpc/";
+/// What a token for `/api/explain` is for.
+const EXPLAIN: &str = "net.atrarium.explain";
 
 /// A path that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,11 +95,13 @@ impl Route {
         }
     }
 
-    /// What it is limited with; `None` for what costs next to nothing.
-    const fn class(self) -> Option<Class> {
+    /// What it is limited with, and the method for which its tokens are (`lxm`); `None` for what costs next to nothing.
+    const fn limited(self) -> Option<(Class, &'static str)> {
         match self {
-            Self::Skeleton | Self::Describe | Self::Interactions => Some(Class::Feeds),
-            Self::Explain => Some(Class::Dashboard),
+            Self::Skeleton => Some((Class::Feeds, "app.bsky.feed.getFeedSkeleton")),
+            Self::Describe => Some((Class::Feeds, "app.bsky.feed.describeFeedGenerator")),
+            Self::Interactions => Some((Class::Feeds, "app.bsky.feed.sendInteractions")),
+            Self::Explain => Some((Class::Dashboard, EXPLAIN)),
             Self::Home | Self::DidDocument | Self::Health => None,
         }
     }
@@ -147,6 +151,14 @@ impl<F: Feeds> Site<F> {
         Self { limiter: Some(Limiter::new(settings, callers)), ..self }
     }
 
+    /// A token that came with a call of `method` holds, and is of `did`: the call, which has been answered, is counted to it.
+    pub fn proved(&self, did: &Did, method: &str) {
+        let class = if method == EXPLAIN { Class::Dashboard } else { Class::Feeds };
+        if let Some(limiter) = &self.limiter {
+            limiter.charge(class, did, self.clock.monotonic(), &self.telemetry);
+        }
+    }
+
     /// What readers did, for [`Admin::with_tally`](super::Admin::with_tally) and statistics.
     pub fn tally(&self) -> Arc<Tally> {
         Arc::clone(&self.tally)
@@ -187,8 +199,7 @@ impl<F: Feeds> Site<F> {
 
     /// Counts a request to its caller; `None` where it is not limited.
     fn judge(&self, route: Route, head: &Parts, arrival: Arrival) -> Option<Verdict> {
-        let wall = || Time::from_micros(self.clock.wall_micros());
-        self.limiter.as_ref()?.count(route.class()?, &head.headers, arrival, wall, &self.telemetry)
+        self.limiter.as_ref()?.count(route.limited()?, &head.headers, arrival, &self.telemetry)
     }
 
     fn reply(&self, route: Route, head: &Parts, arrival: Arrival) -> Reply<Self> {

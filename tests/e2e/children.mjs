@@ -52,22 +52,30 @@ export class Engine {
   #child
   #args
 
-  constructor({ dialect, bridge, publicUrl, publisherDid }) {
+  constructor({ dialect, bridge, plc, publicUrl, publisherDid }) {
     this.#args = [
       ...['serve', '--upstream', `ws://${bridge}${PATHS[dialect]}`, '--zstd', 'off', '--data-dir', this.#dir],
-      ...['--listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0', '--rate-limit', 'off'],
+      ...['--listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0'],
+      ...['--plc-directory', plc, '--allow-loopback'],
       ...['--public-url', publicUrl, '--publisher-did', publisherDid],
     ]
   }
 
-  async start() {
-    this.#child = await start(process.env.ATRARIUM_BIN, this.#args)
+  async start(...more) {
+    this.#child = await start(process.env.ATRARIUM_BIN, [...this.#args, ...more])
     const [, http, admin] = /http=(\S+) admin=(\S+)/.exec(this.#child.line)
     Object.assign(this, { http: `http://${http}`, admin: `http://${admin}` })
   }
 
   async stop(signal) {
     return this.#child?.stop(signal)
+  }
+
+  /// A counter of `/metrics`, by the values of its one label.
+  async counter(name) {
+    const text = await (await fetch(`${this.admin}/metrics`)).text()
+    const lines = [...text.matchAll(/^(\w+)\{\w+="(\w+)"\} (\d+)$/gm)].filter(([, found]) => found === name)
+    return Object.fromEntries(lines.map(([, , label, value]) => [label, Number(value)]))
   }
 
   /// Runs another command of the engine on the same data directory, to its end. Gives its exit code and what it printed.

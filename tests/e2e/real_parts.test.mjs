@@ -76,7 +76,8 @@ for (const dialect of ['v1', 'v2']) {
       for (const name of ['owner', 'moderator', 'alice', 'bob', 'carol', 'stranger', 'publisher', 'reader'])
         people[name] = await Account.create(network.pds, `${name}-${dialect}`)
       await proxy.start()
-      engine = new Engine({ dialect, bridge: bridge.address, publicUrl: proxy.url, publisherDid: people.publisher.did })
+      const { address } = bridge
+      engine = new Engine({ dialect, bridge: address, plc: network.plc, publicUrl: proxy.url, publisherDid: people.publisher.did })
       await engine.start()
       proxy.target = engine.http
       community = await people.owner.create(CONFIG, config())
@@ -309,6 +310,38 @@ for (const dialect of ['v1', 'v2']) {
       assert.equal(status, 200)
       assert.equal(headers.authorization.claims.iss, people.reader.did)
       assert.equal(headers.authorization.claims.lxm, 'app.bsky.feed.sendInteractions')
+    })
+
+    test('who asks is found out: every token of PDS and AppView holds', async () => {
+      const before = await engine.counter('atrarium_tokens_total')
+      await people.reader.getFeed({ feed: feed.uri, limit: 1 })
+      const until = performance.now() + 5000
+      let after
+      do {
+        assert.ok(performance.now() < until, `nobody has judged: ${JSON.stringify(after)}`)
+        await sleep(20)
+        after = await engine.counter('atrarium_tokens_total')
+      } while (after.verified === before.verified)
+      assert.deepEqual([after.unknown - before.unknown, after.dropped], [1, 0])
+      const refused = Object.entries(await engine.counter('atrarium_tokens_refused_total'))
+      assert.ok(refused.length > 30, 'each reason is told')
+      assert.deepEqual(refused.filter(([, count]) => count > 0), [])
+    })
+
+    test('an account has its quota, whoever forwards its requests; others are not harmed', async () => {
+      await engine.stop()
+      await engine.start('--rate-feeds-did', '5')
+      proxy.target = engine.http
+      await feed.shows('a post after another start', await people.alice.post(`after another start ${tag}`))
+      const ask = (who) => who.getFeed({ feed: feed.uri, limit: 1 })
+      let [answered, refused] = [0]
+      while (!refused && answered < 50) await ask(people.reader).then(() => answered++, (error) => (refused = error))
+      assert.ok(answered >= 5 && refused, `${answered} were answered`)
+      console.log(`# ${answered} requests of a quota of 5 were answered; then the AppView said ${refused.status} ${refused.error}: ${refused.message}`)
+      const { status, headers } = proxy.seen.at(-1)
+      assert.deepEqual([status, headers.authorization.claims.iss], [429, people.reader.did])
+      await ask(people.stranger)
+      await feed.page({ limit: 1 })
     })
 
     test('a community that is given up loses its record, and the AppView its feed', async () => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use atrarium::clock::{Clock, Now};
 use atrarium::filter::{Possible, prefilter};
-use atrarium::ingest::lanes::{self, Hooks, Lanes};
+use atrarium::ingest::lanes::{self, Lanes};
 use atrarium::ingest::reader::{Pressure, Sink};
 use atrarium::ingest::sieve::Sieve;
 use atrarium::limits::FRAME_RING_SLOTS;
@@ -15,13 +15,6 @@ use atrarium::wire::session::{Event, Session};
 use atrarium::wire::zstd::Decoder;
 use simnet::{Dialect, Options};
 use tungstenite::handshake::derive_accept_key;
-
-struct Deaf;
-
-impl Hooks for Deaf {
-    fn connected(&mut self, _endpoint: &Endpoint) {}
-    fn disconnected(&mut self, _endpoint: &Endpoint, _why: &str) {}
-}
 
 /// The reader's side of an engine, without a socket.
 pub struct Rig {
@@ -43,7 +36,7 @@ impl Rig {
             now: Arc::new(Now::new(clock)),
             telemetry: Arc::clone(&telemetry),
             resume: None,
-            hooks: Box::new(Deaf),
+            hooks: Box::new(()),
         });
         let path = if dialect == Dialect::V1 { "/subscribe" } else { "" };
         let endpoint = Endpoint::parse(&format!("ws://h.example{path}")).expect("a URL");

@@ -10,9 +10,10 @@ use std::time::Duration;
 use atrarium::clock::{Clock, Now};
 use atrarium::community::inquiry::{Answerer, inquiries};
 use atrarium::fact::{CommunityId, CommunityInfo, FeedMix};
+use atrarium::identity::{Gate, Judges};
 use atrarium::serve::{
-    Admin, AdminSource, Bounds, Callers, Feeds, Listeners, RateLimits, RingOccupancy, ServeConfig, Site, SkeletonError,
-    Status, Stop, Tally, UpstreamStatus, run_admin, run_http,
+    Admin, AdminSource, Bounds, Caller, Callers, Feeds, Listeners, RateLimits, RingOccupancy, ServeConfig, Site,
+    SkeletonError, Status, Stop, Tally, UpstreamStatus, run_admin, run_http, run_judges,
 };
 use atrarium::syntax::{Did, RecordUri, Time};
 use atrarium::telemetry::Telemetry;
@@ -86,8 +87,9 @@ impl Feeds for Fake {
 struct Believing;
 
 impl Callers for Believing {
-    fn caller(&self, authorization: &str, _: Time) -> Option<Did> {
-        Did::parse(authorization.strip_prefix("Bearer ")?).ok()
+    fn caller(&self, authorization: &str, _: &'static str) -> Caller {
+        let did = authorization.strip_prefix("Bearer ").and_then(|text| Did::parse(text).ok());
+        did.map_or(Caller::Nobody, |did| Caller::Proved(Arc::new(did)))
     }
 }
 
@@ -155,8 +157,23 @@ impl Server {
     }
 
     /// With limits; whoever sends `authorization: Bearer DID` is believed.
-    #[expect(clippy::disallowed_methods, reason = "the engine's part is played by the test")]
     pub fn start_limited(threads: usize, bounds: Bounds, config: &ServeConfig, limits: Option<RateLimits>) -> Self {
+        Self::start_all(threads, bounds, config, limits, None)
+    }
+
+    /// With limits, and with judges who find out who calls.
+    pub fn start_judged(config: &ServeConfig, limits: RateLimits, callers: (Gate, Judges)) -> Self {
+        Self::start_all(2, Bounds::default(), config, Some(limits), Some(callers))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the engine's part is played by the test")]
+    fn start_all(
+        threads: usize,
+        bounds: Bounds,
+        config: &ServeConfig,
+        limits: Option<RateLimits>,
+        callers: Option<(Gate, Judges)>,
+    ) -> Self {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let listeners = Listeners::bind(any, threads, any).expect("port 0 is free");
         let (http, admin) = (listeners.http_addr(), listeners.admin_addr());
@@ -166,8 +183,10 @@ impl Server {
         let site = Site::new(feeds.clone(), identity, now, clock.clone(), Arc::clone(&telemetry));
         let (inquirer, answerer) = inquiries();
         let site = site.with_bounds(bounds.clone()).with_inquirer(inquirer);
+        let (gate, judges) = callers.unzip();
+        let by_gate = gate.clone().map(|gate| Arc::new(gate) as Arc<dyn Callers>);
         let site = match limits {
-            Some(limits) => site.with_rate_limits(limits, Some(Arc::new(Believing))),
+            Some(limits) => site.with_rate_limits(limits, by_gate.or_else(|| Some(Arc::new(Believing)))),
             None => site,
         };
         let site = Arc::new(site);
@@ -175,9 +194,17 @@ impl Server {
         let engine =
             Arc::new(FakeEngine { telemetry: Arc::clone(&telemetry), clock: clock.clone(), why_not: Mutex::default() });
         let operator = Admin::new(Arc::clone(&engine) as Arc<dyn AdminSource>, clock, Arc::clone(&telemetry));
-        let operator = Arc::new(operator.with_bounds(bounds).with_tally(Arc::clone(&tally)));
+        let operator = operator.with_bounds(bounds).with_tally(Arc::clone(&tally));
+        let operator = Arc::new(match gate {
+            Some(gate) => operator.with_callers(gate),
+            None => operator,
+        });
         let stop = Stop::new();
         let mut running = Vec::new();
+        if let Some(judges) = judges {
+            let (site, stop) = (Arc::clone(&site), stop.clone());
+            running.push(std::thread::spawn(move || run_judges(judges, site, &stop).expect("a runtime")));
+        }
         for socket in listeners.http {
             let (site, stop) = (Arc::clone(&site), stop.clone());
             running.push(std::thread::spawn(move || run_http(socket, site, &stop).expect("a runtime")));

@@ -20,6 +20,7 @@ pub enum Said {
         kind: &'static str,
         orphan: Option<(Tid, OrphanKind, Time)>,
     },
+    Identity(String),
     Info(String),
     Stop(String),
 }
@@ -33,6 +34,7 @@ pub fn said(verdict: Verdict) -> Said {
             kind: route.kind,
             orphan: route.orphan.map(|orphan| (orphan.rev, orphan.kind, orphan.witnessed)),
         },
+        Verdict::Identity(did) => Said::Identity(did.to_string()),
         Verdict::Info { name, .. } => Said::Info(name),
         Verdict::Stop { error, .. } => Said::Stop(error),
     }
@@ -101,7 +103,7 @@ impl Plain {
                 if is_whole { Ok(Said::Pass { kind, orphan: None }) } else { Err(Reason::Malformed) }
             }
             "sync" => Ok(Said::Pass { kind, orphan: None }),
-            _ => Ok(Said::Skip),
+            _ => Ok(Said::Identity(did.to_owned())),
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use atrarium::fact::{Cursor, GapReason};
-use atrarium::ingest::lanes::{Hooks, Lanes};
+use atrarium::ingest::lanes::Lanes;
 use atrarium::ingest::reader::{Network, Pressure, Sink};
 use atrarium::limits::CLOCK_AHEAD_MICROS;
 use atrarium::telemetry::Reason;
@@ -172,12 +172,4 @@ impl Sink for Watched {
     fn disconnected(&mut self, endpoint: &Endpoint, why: &str) {
         self.lanes.disconnected(endpoint, why);
     }
-}
-
-/// Nobody reads `/status`.
-pub struct Deaf;
-
-impl Hooks for Deaf {
-    fn connected(&mut self, _: &Endpoint) {}
-    fn disconnected(&mut self, _: &Endpoint, _: &str) {}
 }

@@ -26,7 +26,7 @@ use atrarium::view::{self, View};
 use atrarium::wire::zstd::Dictionary;
 use fastrand::Rng;
 
-use crate::door::{Deaf, Door, Watched};
+use crate::door::{Door, Watched};
 use crate::engine_support::feeds;
 use crate::faults::{Fault, Plan, Tally};
 use crate::host::{Host, v1_dictionary};
@@ -207,7 +207,7 @@ impl Chain {
             now: Arc::clone(&now),
             telemetry: Arc::clone(&telemetry),
             resume: folded.fold.cursor().cloned(),
-            hooks: Box::new(Deaf),
+            hooks: Box::new(()),
         });
         let told = Arc::new(Mutex::new(Told::of(&folded.fold)));
         let (syncs, hears) = (Arc::default(), Arc::clone(&told));

@@ -76,11 +76,11 @@ impl Finding {
 pub fn run(args: DoctorArgs, file: &File) -> Result<(), Failure> {
     let clock = Clock::real();
     let identity = args.outside.identity(file)?;
-    let http = args.outside.http(&clock)?;
-    let identities = args.outside.identities(std::sync::Arc::clone(&http), &clock)?;
+    let http = args.outside.http(file, &clock)?;
+    let identities = args.outside.identities(file, std::sync::Arc::clone(&http), &clock)?;
     let data_dir = args.data_dir.or_default(file);
     let upstream = upstream::Upstream::new(&args.upstream, args.upstream_ca.as_deref(), file)?;
-    let directory = args.outside.directory().to_owned();
+    let directory = args.outside.directory(file);
     let mut examination =
         Examination { identity, http, identities, directory, data_dir, clock: clock.clone(), wanted: Vec::new() };
     let json = args.json;

@@ -1,7 +1,8 @@
-//! The two ends of the queue of tokens that wait to be judged.
+//! The two ends of the queues of tokens that wait to be judged, and of identities that have changed.
 
 use std::sync::Arc;
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
@@ -11,8 +12,8 @@ use crate::identity::callers::{Callers, Known};
 use crate::identity::place::place;
 use crate::identity::resolver::Missing;
 use crate::identity::token::{Expectations, Refusal, Token, Verified, bearer};
-use crate::limits::{TOKENS_JUDGED_AT_ONCE_MAX, TOKENS_WAITING_MAX};
-use crate::syntax::{Did, Handle};
+use crate::limits::{IDENTITY_CHANGES_WAITING_MAX, TOKENS_JUDGED_AT_ONCE_MAX, TOKENS_WAITING_MAX};
+use crate::syntax::Did;
 
 /// What a token is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,14 +28,16 @@ pub enum Use {
 #[derive(Clone, Debug)]
 pub struct Gate {
     bench: Arc<Bench>,
-    queue: mpsc::Sender<Offer>,
+    offers: mpsc::Sender<Offer>,
+    changes: mpsc::Sender<Did>,
 }
 
 /// Whoever judges the tokens that were offered. [`Judges::run`] is one task of the control thread.
 #[derive(Debug)]
 pub struct Judges {
     bench: Arc<Bench>,
-    queue: mpsc::Receiver<Offer>,
+    offers: mpsc::Receiver<Offer>,
+    changes: mpsc::Receiver<Did>,
 }
 
 #[derive(Debug)]
@@ -55,9 +58,10 @@ struct Bench {
 impl Gate {
     /// A gate for tokens whose `aud` is `service`, and the judges behind it.
     pub fn new(service: Did, identities: Identities, clock: Clock) -> (Self, Judges) {
-        let (sender, receiver) = mpsc::channel(TOKENS_WAITING_MAX);
+        let (to_judges, offers) = mpsc::channel(TOKENS_WAITING_MAX);
+        let (to_clerk, changes) = mpsc::channel(IDENTITY_CHANGES_WAITING_MAX);
         let bench = Arc::new(Bench { service, callers: Callers::new(), identities, clock });
-        (Self { bench: Arc::clone(&bench), queue: sender }, Judges { bench, queue: receiver })
+        (Self { bench: Arc::clone(&bench), offers: to_judges, changes: to_clerk }, Judges { bench, offers, changes })
     }
 
     /// What is known of the caller who sends this `Authorization` header field with a call of `method`: for answers that do
@@ -68,7 +72,7 @@ impl Gate {
         let known = callers.known(authorization, method, self.bench.clock.wall_micros());
         if known == (Known::Unknown { offer: true })
             && let Ok(token) = bearer(authorization)
-            && self.queue.try_send(Offer { token: token.into(), method }).is_err()
+            && self.offers.try_send(Offer { token: token.into(), method }).is_err()
         {
             callers.dropped(token);
         }
@@ -96,11 +100,13 @@ impl Gate {
         Ok(verified.issuer)
     }
 
-    /// An `identity` event of the stream: nothing that is known of this DID counts any more. Returns at once; it looks at
-    /// every place of the table, which takes less than a millisecond.
-    pub fn identity_event(&self, did: &Did, handle: Option<&Handle>) {
-        self.bench.identities.identity_event(did, handle);
-        self.bench.callers.forget(did);
+    /// An `identity` event of the stream: nothing that is known of this DID counts any more, as soon as [`Judges::run`] has heard
+    /// of it. For the thread that reads the stream: it waits for a lock only where more than
+    /// [`IDENTITY_CHANGES_WAITING_MAX`] changes have not been heard of.
+    pub fn identity_changed(&self, did: Did) {
+        if let Err(TrySendError::Full(did) | TrySendError::Closed(did)) = self.changes.try_send(did) {
+            self.bench.identity_changed(&did);
+        }
     }
 
     /// What was counted, and who is known.
@@ -115,24 +121,50 @@ impl Gate {
 }
 
 impl Judges {
-    /// Judges until every [`Gate`] is gone. Dropping the future gives up what is being judged.
-    pub async fn run(mut self) {
-        let permits = Arc::new(Semaphore::new(TOKENS_JUDGED_AT_ONCE_MAX));
-        let mut trials = JoinSet::new();
-        while let Some(Offer { token, method }) = self.queue.recv().await {
-            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
-            while trials.try_join_next().is_some() {}
-            let bench = Arc::clone(&self.bench);
-            trials.spawn(async move {
-                let _kept = bench.judge_and_keep(&token, method, Use::Read).await;
-                drop(permit);
-            });
-        }
-        while trials.join_next().await.is_some() {}
+    /// Judges until every [`Gate`] is gone. `proved` is told of each token that was offered and holds: who calls what. Dropping the
+    /// future gives up what is being judged.
+    pub async fn run(self, proved: impl Fn(&Did, &'static str) + Send + Sync + 'static) {
+        let Self { bench, offers, changes } = self;
+        // No change waits for a judge.
+        tokio::join!(judge_offers(&bench, offers, Arc::new(proved)), hear_changes(&bench, changes));
+    }
+}
+
+async fn judge_offers(
+    bench: &Arc<Bench>,
+    mut offers: mpsc::Receiver<Offer>,
+    proved: Arc<impl Fn(&Did, &'static str) + Send + Sync + 'static>,
+) {
+    let permits = Arc::new(Semaphore::new(TOKENS_JUDGED_AT_ONCE_MAX));
+    let mut trials = JoinSet::new();
+    while let Some(Offer { token, method }) = offers.recv().await {
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+        while trials.try_join_next().is_some() {}
+        let (bench, proved) = (Arc::clone(bench), Arc::clone(&proved));
+        trials.spawn(async move {
+            if let Ok(verified) = bench.judge_and_keep(&token, method, Use::Read).await {
+                proved(&verified.issuer, method);
+            }
+            drop(permit);
+        });
+    }
+    while trials.join_next().await.is_some() {}
+}
+
+async fn hear_changes(bench: &Bench, mut changes: mpsc::Receiver<Did>) {
+    while let Some(did) = changes.recv().await {
+        bench.identity_changed(&did);
     }
 }
 
 impl Bench {
+    /// In this order: a token that is judged between the two, by the old document, does not count after them.
+    fn identity_changed(&self, did: &Did) {
+        self.callers.tally().changed.increment();
+        self.identities.identity_event(did, None);
+        self.callers.forget(did);
+    }
+
     async fn judge_and_keep(&self, text: &str, method: &str, used: Use) -> Result<Verified, Refusal> {
         let refuse = |&why: &Refusal| self.callers.keep_refused(text, why, self.clock.wall_micros());
         let token = Token::parse(text).inspect_err(refuse)?;

@@ -85,6 +85,13 @@ impl Buckets {
         Self((0..sets).map(|_| Set::default()).collect())
     }
 
+    /// What [`take`](Self::take) would say, and takes nothing.
+    pub fn look(&self, hash: u64, now_micros: u64, quota: Quota) -> Taken {
+        let Set(set) = &self.0[hash as usize & (self.0.len() - 1)];
+        let (_, word) = find(set, hash & !TIME);
+        judge(word, hash & !TIME, now_micros & TIME, quota)
+    }
+
     /// Takes one request from a caller's bucket. `hash` is that of the caller, in all its bits.
     pub fn take(&self, hash: u64, now_micros: u64, quota: Quota) -> Taken {
         let Set(set) = &self.0[hash as usize & (self.0.len() - 1)];
@@ -92,19 +99,12 @@ impl Buckets {
         let now = now_micros & TIME;
         for _ in 0..TRIES {
             let (at, word) = find(set, tag);
-            let is_known = word & !TIME == tag;
-            let full_at = word & TIME;
-            let forgot = !is_known && full_at > now;
-            let before = if is_known { full_at.saturating_sub(now) } else { 0 };
-            let debt = before + quota.interval_micros;
-            if debt > quota.window_micros() {
-                let wait = debt - quota.window_micros();
-                return Taken { remaining: 0, full_in_micros: before, refused_for_micros: Some(wait), forgot: false };
-            }
-            let new = tag | ((now + debt) & TIME);
-            if set[at].compare_exchange(word, new, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-                let remaining = (quota.window_micros() - debt) / quota.interval_micros;
-                return Taken { remaining, full_in_micros: debt, refused_for_micros: None, forgot };
+            let taken = judge(word, tag, now, quota);
+            let new = tag | ((now + taken.full_in_micros) & TIME);
+            if taken.refused_for_micros.is_some()
+                || set[at].compare_exchange(word, new, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+            {
+                return taken;
             }
         }
         Taken { remaining: 0, full_in_micros: 0, refused_for_micros: None, forgot: false }
@@ -115,6 +115,20 @@ impl Buckets {
     fn bytes(&self) -> usize {
         size_of_val(&*self.0)
     }
+}
+
+/// What a request is told that finds this word for its tag.
+fn judge(word: u64, tag: u64, now: u64, quota: Quota) -> Taken {
+    let is_known = word & !TIME == tag;
+    let full_at = word & TIME;
+    let before = if is_known { full_at.saturating_sub(now) } else { 0 };
+    let debt = before + quota.interval_micros;
+    if debt > quota.window_micros() {
+        let wait = debt - quota.window_micros();
+        return Taken { remaining: 0, full_in_micros: before, refused_for_micros: Some(wait), forgot: false };
+    }
+    let remaining = (quota.window_micros() - debt) / quota.interval_micros;
+    Taken { remaining, full_in_micros: debt, refused_for_micros: None, forgot: !is_known && full_at > now }
 }
 
 /// The word of a tag, or the one that is nearest to full: a word that was never used is fullest of all.

@@ -1,6 +1,8 @@
 //! How much each caller may ask for: by the DID that a request proves, else by its address.
 //!
-//! In: a request's class, where it comes from, who it is. Out: a [`Verdict`]: what is left, or that it must wait.
+//! In: a request's class, where it comes from, who it is. Out: a [`Verdict`]: what is left, or that it must wait. A request
+//! whose token has not been judged is counted to its address, and to its account when it has been ([`callers`]); until then it
+//! is refused where the quota of the account that it names is used up.
 //!
 //! ```text
 //!              a DID is proved              by address                     no limit
@@ -14,11 +16,13 @@
 //!
 //! What always holds: memory is of a fixed size (`buckets`); no lock is taken; no caller is stored, only 16 bits of a hash
 //! with a random key.
+//!
+//! [`callers`]: super::callers
 
 mod address;
 mod buckets;
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,15 +35,10 @@ pub use buckets::Quota;
 use buckets::{Buckets, Taken};
 
 use super::answer::{self, Answer};
+use super::callers::{Caller, Callers};
 use crate::limits;
-use crate::syntax::{Did, Time};
+use crate::syntax::Did;
 use crate::telemetry::{Limited, Telemetry};
-
-/// Who can say whose request it is. The identity of services does; without it everybody is their address.
-pub trait Callers: Send + Sync + 'static {
-    /// The DID that an `authorization` header proves at `now` (wall time); `None` where it proves none.
-    fn caller(&self, authorization: &str, now: Time) -> Option<Did>;
-}
 
 /// What an operator decides about limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,42 +92,79 @@ impl Limiter {
         Self { settings, callers, buckets: Buckets::new(limits::RATE_CALLERS), hasher: RandomState::new() }
     }
 
-    /// Counts a request; `None` where it is not limited. `wall` is asked only for what `authorization` proves.
+    /// Counts a request; `None` where it is not limited. `method` is what its token must be for.
     pub fn count(
         &self,
-        class: Class,
+        (class, method): (Class, &'static str),
         headers: &HeaderMap,
         arrival: Arrival,
-        wall: impl FnOnce() -> Time,
         telemetry: &Telemetry,
     ) -> Option<Verdict> {
-        let (limited, hash) = match self.proved(headers, wall) {
-            Some(did) => {
-                let limited = if class == Class::Feeds { Limited::FeedsDid } else { Limited::DashboardDid };
-                (limited, self.hasher.hash_one((limited as u8, did.as_str())))
+        match self.caller(method, headers) {
+            Caller::Proved(did) => return Some(self.take(self.account(class, &did), arrival.at, telemetry)),
+            Caller::Claimed(did) => {
+                let bucket = self.account(class, &did);
+                let taken = self.buckets.look(bucket.hash, micros(arrival.at), bucket.quota);
+                if taken.refused_for_micros.is_some() {
+                    telemetry.limit(bucket.limited);
+                    return Some(Verdict { limited: bucket.limited, quota: bucket.quota, taken });
+                }
             }
-            None => {
-                let limited = if class == Class::Feeds { Limited::FeedsAddress } else { Limited::DashboardAddress };
-                let network = network(address::client(arrival.peer, headers, &self.settings.trusted_proxies))?;
-                (limited, self.hasher.hash_one((limited as u8, network)))
-            }
-        };
-        let quota = self.settings.quotas[limited as usize];
-        let now_micros = u64::try_from(arrival.at.as_micros()).unwrap_or(u64::MAX);
-        let taken = self.buckets.take(hash, now_micros, quota);
+            Caller::Nobody => {}
+        }
+        let limited = if class == Class::Feeds { Limited::FeedsAddress } else { Limited::DashboardAddress };
+        let network = network(address::client(arrival.peer, headers, &self.settings.trusted_proxies))?;
+        Some(self.take(self.bucket(limited, network), arrival.at, telemetry))
+    }
+
+    /// Counts to an account a request that has been answered already. Where its quota is used up, nothing is taken.
+    pub fn charge(&self, class: Class, did: &Did, at: Duration, telemetry: &Telemetry) {
+        let bucket = self.account(class, did);
+        if self.buckets.take(bucket.hash, micros(at), bucket.quota).forgot {
+            telemetry.callers_forgotten.increment();
+        }
+    }
+
+    fn take(&self, bucket: Bucket, at: Duration, telemetry: &Telemetry) -> Verdict {
+        let Bucket { limited, quota, hash } = bucket;
+        let taken = self.buckets.take(hash, micros(at), quota);
         if taken.refused_for_micros.is_some() {
             telemetry.limit(limited);
         }
         if taken.forgot {
             telemetry.callers_forgotten.increment();
         }
-        Some(Verdict { limited, quota, taken })
+        Verdict { limited, quota, taken }
     }
 
-    fn proved(&self, headers: &HeaderMap, wall: impl FnOnce() -> Time) -> Option<Did> {
-        let callers = self.callers.as_ref()?;
-        callers.caller(headers.get(AUTHORIZATION)?.to_str().ok()?, wall())
+    fn account(&self, class: Class, did: &Did) -> Bucket {
+        let limited = if class == Class::Feeds { Limited::FeedsDid } else { Limited::DashboardDid };
+        self.bucket(limited, did.as_str())
     }
+
+    fn bucket(&self, limited: Limited, of: impl Hash) -> Bucket {
+        let quota = self.settings.quotas[limited as usize];
+        Bucket { limited, quota, hash: self.hasher.hash_one((limited as u8, of)) }
+    }
+
+    fn caller(&self, method: &'static str, headers: &HeaderMap) -> Caller {
+        let known = || {
+            let authorization = headers.get(AUTHORIZATION)?.to_str().ok()?;
+            Some(self.callers.as_ref()?.caller(authorization, method))
+        };
+        known().unwrap_or(Caller::Nobody)
+    }
+}
+
+/// One caller's bucket of one kind.
+struct Bucket {
+    limited: Limited,
+    quota: Quota,
+    hash: u64,
+}
+
+fn micros(at: Duration) -> u64 {
+    u64::try_from(at.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// What stands for an address: itself, or its /64; `None` for this machine's own. (An IPv4 address lies far below every
@@ -180,8 +216,11 @@ mod tests {
     struct Everybody;
 
     impl Callers for Everybody {
-        fn caller(&self, authorization: &str, _: Time) -> Option<Did> {
-            Did::parse(authorization.strip_prefix("Bearer ")?).ok()
+        fn caller(&self, authorization: &str, _: &'static str) -> Caller {
+            let did = |text| Did::parse(text).ok();
+            let proved = authorization.strip_prefix("Bearer ").and_then(did).map(|did| Caller::Proved(Arc::new(did)));
+            let claimed = || authorization.strip_prefix("Claims ").and_then(did).map(Caller::Claimed);
+            proved.or_else(claimed).unwrap_or(Caller::Nobody)
         }
     }
 
@@ -197,7 +236,7 @@ mod tests {
             headers.insert(name, HeaderValue::from_str(value).expect("text"));
         }
         let arrival = Arrival { peer: peer.parse().expect("an address"), at: Duration::from_secs(1) };
-        limiter.count(class, &headers, arrival, || Time::EPOCH, &Telemetry::default())
+        limiter.count((class, "net.atrarium.test"), &headers, arrival, &Telemetry::default())
     }
 
     #[test]
@@ -213,6 +252,42 @@ mod tests {
             let verdict = ask(&limiter, Class::Feeds, peer, bearer.clone()).expect("limited");
             assert_eq!(verdict.refusal().is_some(), is_refused, "wherever they ask from");
         }
+    }
+
+    /// Who only says to be somebody uses up nothing of theirs, but is not let pass where that is used up.
+    #[test]
+    fn what_is_not_proved_is_counted_to_the_address_and_to_the_account_once_it_is() {
+        let limiter = limiter([2, 3, 1, 1]);
+        let claims = || Some((AUTHORIZATION, "Claims did:plc:a"));
+        let told = |verdict: &Verdict| (verdict.limited, verdict.taken.remaining, verdict.refusal().is_some());
+        let ask = |peer, header| ask(&limiter, Class::Feeds, peer, header).map(|verdict| told(&verdict));
+        for left in [2, 1] {
+            assert_eq!(ask("203.0.113.1", claims()), Some((Limited::FeedsAddress, left, false)));
+        }
+        assert_eq!(ask("127.0.0.1", claims()), None, "this machine has no limit");
+        let (did, telemetry) = (Did::parse("did:plc:a").expect("a DID"), Telemetry::default());
+        let at = Duration::from_secs(1);
+        limiter.charge(Class::Feeds, &did, at, &telemetry);
+        assert_eq!(ask("203.0.113.2", claims()), Some((Limited::FeedsAddress, 2, false)), "one is left");
+        limiter.charge(Class::Feeds, &did, at, &telemetry);
+        for peer in ["203.0.113.1", "203.0.113.2", "127.0.0.1"] {
+            assert_eq!(ask(peer, claims()), Some((Limited::FeedsDid, 0, true)));
+        }
+        assert_eq!(
+            ask("203.0.113.2", Some((AUTHORIZATION, "Claims did:plc:b"))),
+            Some((Limited::FeedsAddress, 1, false))
+        );
+        // One that was answered before it was proved takes nothing of the time to come.
+        limiter.charge(Class::Feeds, &did, at, &telemetry);
+        let (half, over) = (Duration::from_secs(1 + 1799), Duration::from_secs(1 + 1801));
+        let later = |at| {
+            let headers = [(AUTHORIZATION, HeaderValue::from_static("Claims did:plc:a"))].into_iter().collect();
+            let arrival = Arrival { peer: IpAddr::from([203, 0, 113, 9]), at };
+            limiter.count((Class::Feeds, "net.atrarium.test"), &headers, arrival, &telemetry)
+        };
+        let is_refused = |verdict: Option<Verdict>| verdict.is_some_and(|verdict| verdict.refusal().is_some());
+        assert!(is_refused(later(half)) && !is_refused(later(over)));
+        assert_eq!(telemetry.limited().map(|(_, count)| count).sum::<u64>(), 1);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use atrarium::clock::{Clock, Now};
 use atrarium::fact::{Cursor, GapReason};
-use atrarium::ingest::lanes::{self, Hooks, Lanes};
+use atrarium::ingest::lanes::{self, Lanes};
 use atrarium::ingest::reader::{Config, Pressure, Reader, Sink, WithoutCursor, Zstd};
 use atrarium::ingest::sieve::Sieve;
 use atrarium::limits::FRAME_RING_SLOTS;
@@ -18,13 +18,6 @@ use atrarium::wire::zstd::Dictionary;
 
 use super::{Count, Stream, Told, pause};
 use crate::machine::{self, Stopwatch};
-
-struct Deaf;
-
-impl Hooks for Deaf {
-    fn connected(&mut self, _endpoint: &Endpoint) {}
-    fn disconnected(&mut self, _endpoint: &Endpoint, _why: &str) {}
-}
 
 /// The lanes, and a count of what they take.
 struct Counted {
@@ -87,7 +80,7 @@ pub fn run(stream: &Stream) -> Told {
         now: Arc::new(Now::new(clock.clone())),
         telemetry: Arc::clone(&telemetry),
         resume: None,
-        hooks: Box::new(Deaf),
+        hooks: Box::new(()),
     });
     let path = if stream.wire.dialect() == simnet::Dialect::V1 { "/subscribe" } else { "" };
     let endpoint = Endpoint::parse(&format!("ws://{}{path}", stream.host)).expect("a URL");
