@@ -374,7 +374,7 @@ for (const dialect of ['v1', 'v2']) {
         await verifyJwt(jwt, serviceDid(), 'app.bsky.feed.getFeedSkeleton', network.signingKey)
         const { header, claims } = headers.authorization
         assert.equal(header.alg, 'ES256K')
-        assert.equal(claims.iss, people.reader.did)
+        assert.ok([people.reader.did, people.stranger.did].includes(claims.iss))
         assert.equal(claims.aud, serviceDid())
         assert.equal(claims.lxm, 'app.bsky.feed.getFeedSkeleton')
         assert.equal(claims.exp - claims.iat, 60)
