@@ -336,7 +336,8 @@ for (const dialect of ['v1', 'v2']) {
       const ask = (who) => who.getFeed({ feed: feed.uri, limit: 1 })
       let [answered, refused] = [0]
       while (!refused && answered < 50) await ask(people.reader).then(() => answered++, (error) => (refused = error))
-      assert.ok(answered >= 5 && refused, `${answered} were answered`)
+      const log = proxy.seen.slice(-8).map(({ path, status, headers }) => [path, status, headers.authorization?.claims])
+      assert.ok(answered >= 5 && refused, `${answered} were answered, then ${refused?.status} ${refused?.message}: ${JSON.stringify(log)}`)
       console.log(`# ${answered} requests of a quota of 5 were answered; then the AppView said ${refused.status} ${refused.error}: ${refused.message}`)
       const { status, headers } = proxy.seen.at(-1)
       assert.deepEqual([status, headers.authorization.claims.iss], [429, people.reader.did])

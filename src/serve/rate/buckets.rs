@@ -12,6 +12,8 @@
 //! What always holds:
 //! - memory is what it was at the start, whoever calls;
 //! - a word changes by one compare-and-swap, so no request is counted half;
+//! - a moment that was read a little before another thread counted at a later one ([`LATE_MICROS`]) refuses nothing that the
+//!   quota has room for. Such a request is let pass that much too early, and none is let pass too often;
 //! - where a set has no place left, the bucket that is nearest to full makes room: what is forgotten of its caller is the
 //!   least that could be. So a caller who has used much stays known while others come and go.
 //!
@@ -29,6 +31,8 @@ use crate::limits::{RATE_QUOTA_MAX, RATE_WINDOW_SECONDS};
 const WAYS: usize = 8;
 const TIME_BITS: u32 = 48;
 const TIME: u64 = (1 << TIME_BITS) - 1;
+/// A request's moment may have been read this long before it is counted.
+const LATE_MICROS: u64 = 1000;
 /// How often a swap is tried that other threads spoil. Who loses them all is let pass and not counted: then so many others
 /// of the same caller were counted meanwhile that one more makes no difference.
 const TRIES: usize = 16;
@@ -51,6 +55,11 @@ impl Quota {
     /// Requests an hour.
     pub const fn requests(self) -> u32 {
         self.requests
+    }
+
+    /// How much too early a request may be: less than one interval, or one would be let pass too often.
+    fn late_micros(self) -> u64 {
+        LATE_MICROS.min(self.interval_micros - 1)
     }
 
     const fn window_micros(self) -> u64 {
@@ -123,11 +132,11 @@ fn judge(word: u64, tag: u64, now: u64, quota: Quota) -> Taken {
     let full_at = word & TIME;
     let before = if is_known { full_at.saturating_sub(now) } else { 0 };
     let debt = before + quota.interval_micros;
-    if debt > quota.window_micros() {
+    if debt > quota.window_micros() + quota.late_micros() {
         let wait = debt - quota.window_micros();
         return Taken { remaining: 0, full_in_micros: before, refused_for_micros: Some(wait), forgot: false };
     }
-    let remaining = (quota.window_micros() - debt) / quota.interval_micros;
+    let remaining = quota.window_micros().saturating_sub(debt) / quota.interval_micros;
     Taken { remaining, full_in_micros: debt, refused_for_micros: None, forgot: !is_known && full_at > now }
 }
 
@@ -165,7 +174,8 @@ mod tests {
         }
         let interval = HOUR / 100;
         assert_eq!(buckets.take(7 << 50, 5, quota).refused_for_micros, Some(interval));
-        assert_eq!(buckets.take(7 << 50, 5 + interval - 1, quota).refused_for_micros, Some(1));
+        let early = LATE_MICROS + 1;
+        assert_eq!(buckets.take(7 << 50, 5 + interval - early, quota).refused_for_micros, Some(early));
         let taken = buckets.take(7 << 50, 5 + interval, quota);
         assert_eq!((taken.remaining, taken.refused_for_micros, taken.full_in_micros), (0, None, HOUR));
         assert_eq!(buckets.take(7 << 50, 6 + interval, quota).refused_for_micros, Some(interval - 1));
@@ -180,21 +190,39 @@ mod tests {
         for requests in [1, 7, 100, 3600, 1_000_000, RATE_QUOTA_MAX] {
             let (buckets, quota) = (Buckets::new(64), Quota::per_hour(requests));
             let window = quota.window_micros();
+            let signed = |micros: u64| i64::try_from(micros).expect("years");
+            let (interval, late) = (signed(quota.interval_micros), signed(quota.late_micros()));
             // Microseconds of credit, where one request costs an interval.
-            let mut tokens: HashMap<u64, (u64, u64)> = HashMap::new();
+            let mut tokens: HashMap<u64, (i64, u64)> = HashMap::new();
             let mut now = 0;
             for _ in 0..20_000 {
                 let slower = [1, 3, 10][rng.usize(0..3)];
                 now += rng.u64(0..=2 * quota.interval_micros.max(2) / slower);
                 let caller = rng.u64(1..4) << 60;
-                let (credit, since) = tokens.get(&caller).copied().unwrap_or((window, now));
-                let credit = (credit + (now - since)).min(window);
-                let granted = credit >= quota.interval_micros;
-                let left = if granted { credit - quota.interval_micros } else { credit };
+                let (credit, since) = tokens.get(&caller).copied().unwrap_or((signed(window), now));
+                let credit = (credit + signed(now - since)).min(signed(window));
+                let granted = credit + late >= interval;
+                let left = if granted { credit - interval } else { credit };
                 tokens.insert(caller, (left, now));
                 let taken = buckets.take(caller, now, quota);
                 assert_eq!(taken.refused_for_micros.is_none(), granted, "{requests} an hour at {now}");
-                assert_eq!(taken.remaining, if granted { left / quota.interval_micros } else { 0 });
+                let remaining = if granted { left.max(0) / interval } else { 0 };
+                assert_eq!(i64::try_from(taken.remaining), Ok(remaining));
+            }
+        }
+    }
+
+    /// A thread has read the time, others count, and then it counts itself.
+    #[test]
+    fn a_moment_that_was_read_early_refuses_nothing_that_there_is_room_for() {
+        let quota = Quota::per_hour(5);
+        for (late, is_refused) in [(0, false), (1, false), (LATE_MICROS, false), (LATE_MICROS + 1, true)] {
+            let buckets = Buckets::new(8);
+            (0..4).for_each(|_| assert_eq!(buckets.take(7 << 50, 10_000, quota).refused_for_micros, None));
+            assert_eq!(buckets.look(7 << 50, 10_000 - late, quota).refused_for_micros.is_some(), is_refused, "{late}");
+            assert_eq!(buckets.take(7 << 50, 10_000 - late, quota).refused_for_micros.is_some(), is_refused, "{late}");
+            if !is_refused {
+                assert!(buckets.take(7 << 50, 10_000, quota).refused_for_micros.is_some(), "five, and not six");
             }
         }
     }
