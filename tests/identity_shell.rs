@@ -23,7 +23,7 @@ fn run<T>(work: impl Future<Output = T>) -> T {
 
 /// A gate, and judges behind it.
 fn judged(rig: &Rig) -> Gate {
-    let (gate, judges) = rig.gate();
+    let (gate, judges, _) = rig.gate();
     tokio::spawn(judges.run(|_, _| ()));
     gate
 }
@@ -135,13 +135,14 @@ fn an_identity_event_ends_documents_and_tokens() {
     run(async {
         let rig = rig();
         rig.publish(ALICE, 1, "alice.dev");
-        let gate = judged(&rig);
+        let (gate, judges, mut changes) = rig.gate();
+        tokio::spawn(judges.run(|_, _| ()));
         let old = token(ALICE, 1, "1");
         assert!(matches!(settled(&gate, &old).await, Known::Known(_)));
         rig.publish(ALICE, 2, "alice.dev");
-        gate.identity_changed(did(ALICE));
+        changes.tell(did(ALICE));
         while gate.callers().tally().changed.get() == 0 {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
         assert_eq!(gate.known(&old, METHOD), Known::Unknown { offer: true });
         assert_eq!(settled(&gate, &old).await, Known::Refused(Refusal::Signature));
@@ -176,7 +177,7 @@ fn a_write_is_verified_at_once_and_done_once() {
 #[test]
 fn too_many_unknown_tokens_are_dropped_and_counted() {
     let rig = rig();
-    let (gate, _judges) = rig.gate();
+    let (gate, _judges, _) = rig.gate();
     for number in 0..TOKENS_WAITING_MAX + 10 {
         assert_eq!(gate.known(&format!("Bearer a.b.{number}"), METHOD), Known::Unknown { offer: true });
     }

@@ -75,7 +75,7 @@ fn a_hang_up_in_the_middle_of_a_frame_loses_nothing() {
         sends(3..=5),
     ]);
     let work = setup().read(&[&server.url]);
-    work.until_seq(5);
+    work.until_idle_after(5);
     assert_eq!(work.new_seqs(), [1, 2, 3, 4, 5]);
 }
 
@@ -91,7 +91,7 @@ fn a_host_that_closes_and_hangs_up_at_once_is_no_error_of_ours() {
     };
     let server = Server::new(vec![hasty(1), hasty(2), sends(3..=4)]);
     let work = setup().read(&[&server.url]);
-    work.until_seq(4);
+    work.until_idle_after(4);
     assert_eq!(work.new_seqs(), [1, 2, 3, 4]);
     assert!(work.notes().lost[0].contains("closed with 1001"), "{:?}", work.notes().lost);
 }

@@ -68,7 +68,7 @@ fn the_stream_is_read_under_tls_of_both_versions() {
         let server = Server::tls(&config, vec![closes_after(1..=500), sends(500..=1000)]);
         let mut work = Setup { ca: Some(authority.pem()), ..setup() }.read(&[&server.url]);
         assert_eq!(server.asked(), "/xrpc/network.bsky.jetstream.subscribeEvents");
-        work.until_seq(1000);
+        work.until_idle_after(1000);
         assert!(server.asked().ends_with("?cursor=500"));
         assert_eq!(work.new_seqs(), (1..=1000).collect::<Vec<_>>());
         assert!(work.notes().lost[0].contains("1012 \"bye\""), "{:?}", work.notes().lost);

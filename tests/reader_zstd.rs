@@ -85,7 +85,7 @@ fn v2_is_read_with_the_dictionary_that_its_host_gives() {
         sends_compressed(&bytes, 500..=1000, false),
     ]);
     let work = wants_v2().read(&[&server.url]);
-    work.until_seq(1000);
+    work.until_idle_after(1000);
     assert_eq!(work.new_seqs(), (1..=1000).collect::<Vec<_>>());
     assert_eq!(server.asked(), FETCH);
     assert!(server.asked().ends_with("?zstdDictionary=20260811"));

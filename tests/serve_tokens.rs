@@ -6,7 +6,7 @@ mod serve_support;
 
 use std::time::Duration;
 
-use atrarium::identity::{Gate, Refusal};
+use atrarium::identity::{Changes, Gate, Refusal};
 use atrarium::serve::{Quota, RateLimits, ServeConfig};
 use identity_support::{ALICE, BOB, METHOD, did, rig, token};
 use serve_support::{PATIENCE, Reply, Server};
@@ -16,14 +16,14 @@ const FEED: &str = "at://did:web:feeds.atrarium.net/app.bsky.feed.generator/a1b2
 
 /// A server at which each account has so many requests an hour for feeds, and this machine's addresses have no limit. Alice
 /// signs with key 1, Bob with key 2.
-fn start(requests: u32) -> (Server, Gate) {
+fn start(requests: u32) -> (Server, Gate, Changes) {
     let rig = rig();
     rig.publish(ALICE, 1, "alice.dev");
     rig.publish(BOB, 2, "bob.dev");
     let limits = RateLimits { quotas: [requests, 1000, 1, 1].map(Quota::per_hour), trusted_proxies: Vec::new() };
     let config = ServeConfig { public_url: Some("https://feeds.atrarium.net".to_owned()), ..ServeConfig::default() };
-    let (gate, judges) = rig.gate();
-    (Server::start_judged(&config, limits, (gate.clone(), judges)), gate)
+    let (gate, judges, changes) = rig.gate();
+    (Server::start_judged(&config, limits, (gate.clone(), judges)), gate, changes)
 }
 
 fn ask(server: &Server, method: &str, header: &str) -> Reply {
@@ -50,7 +50,7 @@ fn refused(gate: &Gate, why: Refusal) -> u64 {
 
 #[test]
 fn an_account_is_counted_though_it_never_sends_the_same_token_twice() {
-    let (server, gate) = start(3);
+    let (server, gate, _) = start(3);
     for number in 1..=3_u64 {
         let reply = ask(&server, METHOD, &token(ALICE, 1, &number.to_string()));
         assert_eq!((reply.status, reply.header("ratelimit-limit")), (200, None), "it does not wait for a judge");
@@ -67,7 +67,7 @@ fn an_account_is_counted_though_it_never_sends_the_same_token_twice() {
 
 #[test]
 fn a_forged_token_uses_up_nothing_of_whom_it_names() {
-    let (server, gate) = start(3);
+    let (server, gate, _) = start(3);
     for number in 0..10_u64 {
         assert_eq!(ask(&server, METHOD, &token(BOB, 1, &number.to_string())).status, 200, "anybody");
         wait(|| refused(&gate, Refusal::Signature) == number + 1);
@@ -88,7 +88,7 @@ fn a_forged_token_uses_up_nothing_of_whom_it_names() {
 
 #[test]
 fn a_token_that_is_known_says_what_is_left_and_is_for_its_method_alone() {
-    let (server, gate) = start(10);
+    let (server, gate, mut changes) = start(10);
     let header = token(ALICE, 1, "1");
     assert_eq!(ask(&server, METHOD, &header).status, 200);
     wait(|| gate.callers().tally().verified.get() == 1);
@@ -99,7 +99,7 @@ fn a_token_that_is_known_says_what_is_left_and_is_for_its_method_alone() {
     assert_eq!((other.status, left(&other)), (200, None), "it proves nothing here");
     assert_eq!(refused(&gate, Refusal::Method), 1);
     // The key is another one from now on: who has the old one is nobody.
-    gate.identity_changed(did(ALICE));
+    changes.tell(did(ALICE));
     wait(|| gate.callers().tally().changed.get() == 1);
     assert_eq!(left(&ask(&server, METHOD, &header)), None, "it is judged anew");
     wait(|| left(&ask(&server, METHOD, &header)).is_some_and(|left| left < before));

@@ -14,7 +14,7 @@ use crate::clock::{Clock, Now};
 use crate::community::inquiry::{self, Answerer, Inquirer};
 use crate::disk::{self, RealDisk};
 use crate::identity::txt::NoTxt;
-use crate::identity::{Dialer, Gate, Identities, Judges, Policy};
+use crate::identity::{Changes, Dialer, Gate, Identities, Judges, Policy};
 use crate::ingest::committer::{self, Committer, Folded};
 use crate::ingest::lanes::{self, Hooks, Lanes, Parcel};
 use crate::ingest::reader::{self, Reader, Tls, WithoutCursor, Zstd};
@@ -172,8 +172,11 @@ impl Engine {
         let clock = common.clock.clone();
         let (mut threads, ends) = Threads::new(config.pin);
         let identity = identity(&config, http_addr.port())?;
-        let (gate, judges) = callers(&config, &identity, &common)?.unzip();
-        let hooks = Box::new(ReaderHooks { board: board.clone(), gate: gate.clone() });
+        let (gate, judges, changes) = match callers(&config, &identity, &common)? {
+            Some((gate, judges, changes)) => (Some(gate), Some(judges), Some(changes)),
+            None => (None, None, None),
+        };
+        let hooks = Box::new(ReaderHooks { board: board.clone(), changes });
         let reader = new_reader(&config, &common, &folded, sieve, rings.to_workers, hooks)?;
         let stops = Stops { listeners: Stop::new(), reader: reader.stop_handle() };
         let engine = |threads| Self { http_addr, admin_addr, stops: stops.clone(), threads, ends, clock };
@@ -298,10 +301,10 @@ fn new_reader(
         .map_err(|error| StartError::Config(format!("cannot start the reader: {error}")))
 }
 
-/// What the reader tells: the board of what is connected, the gate of whose identity has changed.
+/// What the reader tells: the board of what is connected, the judges of whose identity has changed.
 struct ReaderHooks {
     board: Board,
-    gate: Option<Gate>,
+    changes: Option<Changes>,
 }
 
 impl Hooks for ReaderHooks {
@@ -314,8 +317,8 @@ impl Hooks for ReaderHooks {
     }
 
     fn identity_changed(&mut self, did: Did) {
-        if let Some(gate) = &self.gate {
-            gate.identity_changed(did);
+        if let Some(changes) = &mut self.changes {
+            changes.tell(did);
         }
     }
 }
@@ -331,7 +334,11 @@ fn identity(config: &Config, port: u16) -> Result<Identity, StartError> {
 }
 
 /// Who finds out whose requests come; nobody, where all may ask for as much as they like.
-fn callers(config: &Config, identity: &Identity, common: &Common) -> Result<Option<(Gate, Judges)>, StartError> {
+fn callers(
+    config: &Config,
+    identity: &Identity,
+    common: &Common,
+) -> Result<Option<(Gate, Judges, Changes)>, StartError> {
     if config.rate_limits.is_none() {
         return Ok(None);
     }

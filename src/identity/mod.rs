@@ -34,5 +34,5 @@ pub use dial::{Dialer, Policy};
 pub use document::Document;
 pub use http::{Answering, DialError, Http, Method, Request, Response, Whose};
 #[cfg(feature = "server")]
-pub use shell::{Gate, Identities, Judges};
+pub use shell::{Changes, Gate, Identities, Judges};
 pub use token::{Refusal, Verified};

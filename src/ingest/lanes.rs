@@ -26,7 +26,7 @@ use super::sieve::{Route, Sieve, Verdict};
 use crate::clock::{Clock, Now};
 use crate::fact::{Cursor, Gap, GapReason, Host};
 use crate::filter::Names;
-use crate::limits::{CLOCK_AHEAD_MICROS, TOKEN_FRAMES, TOKEN_INTERVAL_MILLIS};
+use crate::limits::{CLOCK_AHEAD_MICROS, STAGED_PARCELS_MAX, STAGED_READINGS_MAX, TOKEN_FRAMES, TOKEN_INTERVAL_MILLIS};
 use crate::ring::{Full, Producer};
 use crate::syntax::{Did, Fingerprint, Orphan, Time};
 use crate::telemetry::{Reason, Telemetry};
@@ -81,6 +81,8 @@ pub struct Lanes {
     frames_since_tick: u64,
     token_at: Duration,
     tokens: u64,
+    /// Readings of the socket since the workers were woken.
+    pauses: usize,
     /// The newest position known: that of the last token, or of the recovered log.
     resume: Option<Arc<Cursor>>,
     /// The latest time of any position that was known: a host may tell once more what was read already.
@@ -98,13 +100,16 @@ pub struct Lanes {
 
 struct Lane {
     ring: Producer<Parcel>,
+    /// Parcels in the ring that the worker does not see yet.
+    staged: usize,
     /// In order, behind what the ring holds.
     overflow: VecDeque<Parcel>,
 }
 
 impl Lane {
-    /// The worker sees it, and is woken, with [`Lane::publish`]: once for all that came with one reading of the socket.
+    /// The worker sees it, and is woken, with [`Lane::publish`].
     fn push(&mut self, parcel: Parcel) {
+        self.staged += 1;
         if !self.overflow.is_empty() {
             self.overflow.push_back(parcel);
         } else if let Err(Full(parcel)) = self.ring.stage(parcel) {
@@ -113,6 +118,7 @@ impl Lane {
     }
 
     fn publish(&mut self) {
+        self.staged = 0;
         self.ring.publish();
     }
 
@@ -169,7 +175,7 @@ pub struct Parts {
 impl Lanes {
     /// Puts the lanes together.
     pub fn new(parts: Parts) -> Self {
-        let lanes = parts.rings.into_iter().map(|ring| Lane { ring, overflow: VecDeque::new() }).collect();
+        let lanes = parts.rings.into_iter().map(|ring| Lane { ring, staged: 0, overflow: VecDeque::new() }).collect();
         Self {
             sieve: parts.sieve,
             lanes,
@@ -181,6 +187,7 @@ impl Lanes {
             frames_since_tick: 0,
             token_at: Duration::ZERO,
             tokens: 0,
+            pauses: 0,
             reached: parts.resume.as_ref().map(|cursor| cursor.time),
             resume: parts.resume.map(Arc::new),
             host: None,
@@ -189,6 +196,12 @@ impl Lanes {
             rewound: None,
             hooks: parts.hooks,
         }
+    }
+
+    /// Wakes the workers that have something to do.
+    fn publish(&mut self) {
+        self.pauses = 0;
+        self.lanes.iter_mut().for_each(Lane::publish);
     }
 
     fn is_full(&self) -> bool {
@@ -202,7 +215,7 @@ impl Lanes {
             last.clear();
         }
         self.last = last;
-        self.lanes.iter_mut().for_each(Lane::publish);
+        self.publish();
     }
 
     /// Puts a token into every ring for a frame, up to which all was handed out. Where it has no position the next one will do.
@@ -359,7 +372,14 @@ impl Sink for Lanes {
             self.last.clear();
             self.last.extend_from_slice(last);
         }
-        self.lanes.iter_mut().for_each(Lane::publish);
+        self.pauses += 1;
+        if self.pauses >= STAGED_READINGS_MAX || self.lanes.iter().any(|lane| lane.staged >= STAGED_PARCELS_MAX) {
+            self.publish();
+        }
+    }
+
+    fn idle(&mut self) {
+        self.publish();
     }
 
     fn tick(&mut self) {
@@ -396,7 +416,7 @@ impl Sink for Lanes {
         self.gap_told = true;
         let gap = Gap { witnessed, host: Host::new(&endpoint.host_name()), did: None, reason };
         self.hand_out(Parcel::Gap(gap));
-        self.lanes.iter_mut().for_each(Lane::publish);
+        self.publish();
     }
 
     fn connected(&mut self, endpoint: &Endpoint, ask: &Ask) {

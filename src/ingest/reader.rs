@@ -62,8 +62,11 @@ pub trait Sink {
         let wanted = run.map(|frame| self.frame(frame, endpoint)).find(|&pressure| pressure != Pressure::Go);
         wanted.unwrap_or(Pressure::Go)
     }
-    /// After some frames: nothing more comes for now. The last one that was taken, where it is still there.
+    /// After the frames of one reading of the socket. The last one that was taken, where it is still there. More may come at
+    /// once, or [`Sink::idle`] follows.
     fn pause(&mut self, last: Option<&[u8]>);
+    /// Nothing more comes for now: what was kept back for more is to be handed on.
+    fn idle(&mut self);
     /// Called at least each half of the token interval, whether or not anything comes.
     fn tick(&mut self);
     /// After [`Pressure::Full`]: whether reading may go on. Called now and then without it, too.
@@ -431,6 +434,9 @@ impl<S: Sink, N: Network> Reader<S, N> {
         }
         if connection.may_read() {
             connection.read()?;
+            if !connection.may_read() {
+                self.sink.idle();
+            }
         }
         Ok(false)
     }

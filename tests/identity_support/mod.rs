@@ -9,7 +9,7 @@ use atrarium::clock::Clock;
 use atrarium::identity::http::{Answering, DialError, Http, Request, Response, Whose};
 use atrarium::identity::key::{Curve, PublicKey};
 use atrarium::identity::txt::{Records, Txt, TxtError};
-use atrarium::identity::{Gate, Identities, Judges};
+use atrarium::identity::{Changes, Gate, Identities, Judges};
 use atrarium::limits::SECOND_MICROS;
 use atrarium::syntax::{Did, Handle};
 use data_encoding::BASE64URL_NOPAD;
@@ -101,7 +101,7 @@ impl Rig {
         self.network.body(&url, &document(of, key, handle));
     }
 
-    pub fn gate(&self) -> (Gate, Judges) {
+    pub fn gate(&self) -> (Gate, Judges, Changes) {
         Gate::new(did(SERVICE), self.identities.clone(), self.clock.clone())
     }
 }

@@ -307,6 +307,8 @@ pub struct Notes {
     pub connected: usize,
     /// Pauses that named another frame than the last one.
     pub wrong_pauses: usize,
+    /// How many messages there were when nothing more came for the last time.
+    pub idle_after: usize,
     resume: Option<Cursor>,
 }
 
@@ -349,6 +351,11 @@ impl Sink for Desk {
         let mut notes = self.notes();
         let Some(last) = last.map(seq_of) else { return };
         notes.wrong_pauses += usize::from(notes.seqs.last() != Some(&last));
+    }
+
+    fn idle(&mut self) {
+        let mut notes = self.notes();
+        notes.idle_after = notes.seqs.len();
     }
 
     fn tick(&mut self) {
@@ -468,6 +475,12 @@ impl Work {
 
     pub fn until_seq(&self, seq: u64) {
         self.until("the last frame", |notes| notes.seqs.last() == Some(&seq));
+    }
+
+    /// Waits for a frame, and that nothing more comes for now.
+    pub fn until_idle_after(&self, seq: u64) {
+        let is_over = |notes: &Notes| notes.seqs.last() == Some(&seq) && notes.idle_after == notes.seqs.len();
+        self.until("the last frame, and that it is the last for now", is_over);
     }
 
     /// Every frame that came, without the ones that came again after a reconnect; they are in order.

@@ -75,6 +75,7 @@ impl Rig {
             }
         }
         self.lanes.pause(Some(self.session.last()));
+        self.lanes.idle();
         self.out.drain(usize::MAX, drop);
         self.telemetry.frames.get() - before
     }
@@ -91,6 +92,7 @@ impl Rig {
         }
         told.retain(|pressure| pressure != "Go");
         self.lanes.pause(None);
+        self.lanes.idle();
         self.out.drain(usize::MAX, |parcel| told.push(format!("{parcel:?}")));
         told
     }

@@ -144,6 +144,10 @@ impl Sink for Watched {
         self.lanes.pause(last);
     }
 
+    fn idle(&mut self) {
+        self.lanes.idle();
+    }
+
     fn tick(&mut self) {
         self.lanes.tick();
     }

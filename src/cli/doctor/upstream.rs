@@ -121,6 +121,7 @@ impl Sink for First {
     }
 
     fn pause(&mut self, _: Option<&[u8]>) {}
+    fn idle(&mut self) {}
 
     fn tick(&mut self) {
         if self.clock.monotonic() >= self.until {

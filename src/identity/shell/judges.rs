@@ -1,8 +1,11 @@
-//! The two ends of the queues of tokens that wait to be judged, and of identities that have changed.
+//! The ends of the queue of tokens that wait to be judged, and of the ring of identities that have changed.
+//!
+//! Nobody is woken for a change: when the stream is caught up there are tens of thousands of them a second, and waking a thread
+//! takes longer than all else that is done for one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
@@ -12,7 +15,10 @@ use crate::identity::callers::{Callers, Known};
 use crate::identity::place::place;
 use crate::identity::resolver::Missing;
 use crate::identity::token::{Expectations, Refusal, Token, Verified, bearer};
-use crate::limits::{IDENTITY_CHANGES_WAITING_MAX, TOKENS_JUDGED_AT_ONCE_MAX, TOKENS_WAITING_MAX};
+use crate::limits::{
+    IDENTITY_CHANGES_POLL_MILLIS, IDENTITY_CHANGES_WAITING_MAX, TOKENS_JUDGED_AT_ONCE_MAX, TOKENS_WAITING_MAX,
+};
+use crate::ring::{self, Consumer, Full, Producer, Signal};
 use crate::syntax::Did;
 
 /// What a token is for.
@@ -29,7 +35,13 @@ pub enum Use {
 pub struct Gate {
     bench: Arc<Bench>,
     offers: mpsc::Sender<Offer>,
-    changes: mpsc::Sender<Did>,
+}
+
+/// Where the thread that reads the stream tells of identities that have changed.
+#[derive(Debug)]
+pub struct Changes {
+    ring: Producer<Did>,
+    bench: Arc<Bench>,
 }
 
 /// Whoever judges the tokens that were offered. [`Judges::run`] is one task of the control thread.
@@ -37,7 +49,7 @@ pub struct Gate {
 pub struct Judges {
     bench: Arc<Bench>,
     offers: mpsc::Receiver<Offer>,
-    changes: mpsc::Receiver<Did>,
+    changes: Consumer<Did>,
 }
 
 #[derive(Debug)]
@@ -56,12 +68,13 @@ struct Bench {
 }
 
 impl Gate {
-    /// A gate for tokens whose `aud` is `service`, and the judges behind it.
-    pub fn new(service: Did, identities: Identities, clock: Clock) -> (Self, Judges) {
+    /// A gate for tokens whose `aud` is `service`, the judges behind it, and where they hear of changes.
+    pub fn new(service: Did, identities: Identities, clock: Clock) -> (Self, Judges, Changes) {
         let (to_judges, offers) = mpsc::channel(TOKENS_WAITING_MAX);
-        let (to_clerk, changes) = mpsc::channel(IDENTITY_CHANGES_WAITING_MAX);
+        let (ring, changes) = ring::channel(IDENTITY_CHANGES_WAITING_MAX, &Signal::new());
         let bench = Arc::new(Bench { service, callers: Callers::new(), identities, clock });
-        (Self { bench: Arc::clone(&bench), offers: to_judges, changes: to_clerk }, Judges { bench, offers, changes })
+        let gate = Self { bench: Arc::clone(&bench), offers: to_judges };
+        (gate, Judges { bench: Arc::clone(&bench), offers, changes }, Changes { ring, bench })
     }
 
     /// What is known of the caller who sends this `Authorization` header field with a call of `method`: for answers that do
@@ -100,15 +113,6 @@ impl Gate {
         Ok(verified.issuer)
     }
 
-    /// An `identity` event of the stream: nothing that is known of this DID counts any more, as soon as [`Judges::run`] has heard
-    /// of it. For the thread that reads the stream: it waits for a lock only where more than
-    /// [`IDENTITY_CHANGES_WAITING_MAX`] changes have not been heard of.
-    pub fn identity_changed(&self, did: Did) {
-        if let Err(TrySendError::Full(did) | TrySendError::Closed(did)) = self.changes.try_send(did) {
-            self.bench.identity_changed(&did);
-        }
-    }
-
     /// What was counted, and who is known.
     pub fn callers(&self) -> &Callers {
         &self.bench.callers
@@ -120,8 +124,19 @@ impl Gate {
     }
 }
 
+impl Changes {
+    /// An `identity` event of the stream: nothing that is known of this DID counts any more, as soon as [`Judges::run`] has heard
+    /// of it, which looks every [`IDENTITY_CHANGES_POLL_MILLIS`]. This waits for a lock only where more than
+    /// [`IDENTITY_CHANGES_WAITING_MAX`] changes have not been heard of.
+    pub fn tell(&mut self, did: Did) {
+        if let Err(Full(did)) = self.ring.push(did) {
+            self.bench.identity_changed(&did);
+        }
+    }
+}
+
 impl Judges {
-    /// Judges until every [`Gate`] is gone. `proved` is told of each token that was offered and holds: who calls what. Dropping the
+    /// Judges until every [`Gate`] and the [`Changes`] are gone. `proved` is told of each token that was offered and holds: who calls what. Dropping the
     /// future gives up what is being judged.
     pub async fn run(self, proved: impl Fn(&Did, &'static str) + Send + Sync + 'static) {
         let Self { bench, offers, changes } = self;
@@ -151,9 +166,14 @@ async fn judge_offers(
     while trials.join_next().await.is_some() {}
 }
 
-async fn hear_changes(bench: &Bench, mut changes: mpsc::Receiver<Did>) {
-    while let Some(did) = changes.recv().await {
-        bench.identity_changed(&did);
+async fn hear_changes(bench: &Bench, mut changes: Consumer<Did>) {
+    loop {
+        let is_over = changes.is_closed();
+        changes.drain(usize::MAX, |did| bench.identity_changed(&did));
+        if is_over {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(IDENTITY_CHANGES_POLL_MILLIS)).await;
     }
 }
 

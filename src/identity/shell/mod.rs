@@ -9,5 +9,5 @@
 mod judges;
 mod lookup;
 
-pub use judges::{Gate, Judges, Use};
+pub use judges::{Changes, Gate, Judges, Use};
 pub use lookup::{DirectoryError, Identities};

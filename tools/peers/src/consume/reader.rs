@@ -40,6 +40,10 @@ impl Sink for Counted {
         self.lanes.pause(last);
     }
 
+    fn idle(&mut self) {
+        self.lanes.idle();
+    }
+
     fn tick(&mut self) {
         self.lanes.tick();
     }

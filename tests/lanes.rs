@@ -1,4 +1,5 @@
-//! What the lanes make of a connection that does not begin where it was asked to: a gap fact, or another try.
+//! What the lanes make of a connection that does not begin where it was asked to: a gap fact, or another try. And when workers
+//! hear of what came.
 
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use atrarium::fact::{Cursor, Dialect, GapReason, Host};
 use atrarium::ingest::lanes::{Lanes, Parcel, Parts};
 use atrarium::ingest::reader::{Pressure, Sink};
 use atrarium::ingest::sieve::Sieve;
+use atrarium::limits::{STAGED_PARCELS_MAX, STAGED_READINGS_MAX};
 use atrarium::ring::{self, Consumer, Signal};
 use atrarium::syntax::Time;
 use atrarium::telemetry::Telemetry;
@@ -79,6 +81,41 @@ impl Bench {
         });
         gaps
     }
+}
+
+/// While more comes, a worker is woken for many frames together; when nothing more comes, for each.
+#[test]
+fn workers_are_woken_when_much_waits_or_nothing_more_comes() {
+    let mut bench = bench("ws://a", None);
+    bench.connect(Start::Oldest);
+    let frame = |seq: usize| {
+        format!(
+            "{{\"$type\":\"message\",\"payload\":{{\"$type\":\"network.bsky.jetstream.subscribeEvents#sync\",\
+             \"did\":\"did:plc:ewvi7nxzyoun6zhxrhs64oiz\",\"sync\":{{}},\"seq\":{seq},\"time\":\"{NOW}\"}}}}"
+        )
+    };
+    let read = |bench: &mut Bench, frames: std::ops::Range<usize>| {
+        frames.for_each(|seq| {
+            assert_eq!(bench.lanes.frame(frame(seq).as_bytes(), &bench.endpoint), Pressure::Go);
+        });
+        bench.lanes.pause(None);
+    };
+    let seen = |bench: &mut Bench| bench.out.drain(usize::MAX, |_| ());
+    read(&mut bench, 0..3);
+    assert_eq!(seen(&mut bench), 0, "more may come at once");
+    bench.lanes.idle();
+    assert_eq!(seen(&mut bench), 3);
+    read(&mut bench, 0..STAGED_PARCELS_MAX);
+    assert_eq!(seen(&mut bench), STAGED_PARCELS_MAX, "much waits");
+    read(&mut bench, 0..1);
+    for _ in 1..STAGED_READINGS_MAX {
+        assert_eq!(seen(&mut bench), 0);
+        read(&mut bench, 0..0);
+    }
+    assert_eq!(seen(&mut bench), 1, "it has waited for long");
+    read(&mut bench, 0..1);
+    bench.lanes.disconnected(&bench.endpoint, "over");
+    assert!(seen(&mut bench) >= 1, "the end is the end");
 }
 
 #[test]
