@@ -1,20 +1,22 @@
 //! Who asks: the look-up of a token that has been judged, against judging it.
 //!
 //! `cargo bench --no-default-features --bench tokens`. All sides take the same header fields, as the AppView sends them, and find
-//! the same callers. Judging is what a server without the cache would do on its hot path, with every document at hand. The
-//! references for the look-up alone are a `DashMap` by the SHA-256 of the token, as ours is, and one by its text: that one has
-//! no SHA-256 to reckon, and holds the tokens themselves in memory.
+//! the same callers. A token that was never seen is offered to be judged: that is what most requests through a PDS cost.
+//! Judging is what a server without the cache would do on its hot path, with every document at hand. The references for the
+//! look-up alone are a `DashMap` by the SHA-256 of the token, as ours is, and one by its text: that one has no SHA-256 to
+//! reckon, and holds the tokens themselves in memory.
 
 mod support;
 
+use std::cell::Cell;
 use std::hint::black_box;
 use std::sync::Arc;
 
 use atrarium::identity::document::Document;
 use atrarium::identity::key::{Curve, PublicKey};
-use atrarium::identity::token::{Expectations, Token, Verified, bearer};
+use atrarium::identity::token::{Expectations, Token, Verified, bearer, claimed_issuer};
 use atrarium::identity::{Callers, Known};
-use atrarium::limits::SECOND_MICROS;
+use atrarium::limits::{SECOND_MICROS, TOKEN_PENDING_MICROS};
 use atrarium::syntax::Did;
 use dashmap::DashMap;
 use data_encoding::BASE64URL_NOPAD;
@@ -121,9 +123,17 @@ fn measure(curve: Curve, all: &[Caller]) {
     assert!(missed < TOKENS / 100, "{missed} tokens found all their places taken");
     let bytes = all.iter().map(|caller| caller.header.len()).sum::<usize>() / all.len();
 
+    let (fresh, now) = (Callers::new(), Cell::new(NOW * SECOND_MICROS));
+    // What a request with a token that was never seen costs the thread that answers it. By the time of each round nobody
+    // remembers the one before.
+    let offer = |caller: &Caller| {
+        assert_eq!(fresh.known(&caller.header, METHOD, now.get()), Known::Unknown { offer: true });
+        let token = bearer(&caller.header).expect("a bearer");
+        (claimed_issuer(token), Box::<str>::from(token))
+    };
     let mut bench = Bench::new();
     let algorithm = curve.algorithm();
-    let [found, by_hash, by_text, judged] = bench.sides(
+    let [found, by_hash, by_text, offered, judged] = bench.sides(
         &format!("a caller, {algorithm}"),
         held.len(),
         Time::Processor,
@@ -138,6 +148,13 @@ fn measure(curve: Curve, all: &[Caller]) {
                 Box::new(|| held.iter().for_each(|caller| drop(black_box(in_texts(black_box(caller)))))),
             ),
             (
+                "a new token",
+                Box::new(|| {
+                    now.set(now.get() + TOKEN_PENDING_MICROS);
+                    held.iter().for_each(|caller| drop(black_box(offer(black_box(caller)))));
+                }),
+            ),
+            (
                 "judging",
                 Box::new(|| {
                     held.iter().for_each(|caller| drop(black_box(black_box(caller).judge(&service))));
@@ -148,6 +165,7 @@ fn measure(curve: Curve, all: &[Caller]) {
     bench.ratio(&format!("caller look-up, {algorithm}"), "judging the token", found, judged);
     bench.ratio(&format!("caller look-up, {algorithm}"), "DashMap by SHA-256", found, by_hash);
     bench.ratio(&format!("caller look-up, {algorithm}"), "DashMap by text", found, by_text);
+    bench.ratio(&format!("a new token offered, {algorithm}"), "judging the token", offered, judged);
     bench.say(format!("{bytes} bytes a header field; {missed} of {TOKENS} tokens found no place"));
     bench.finish();
 }

@@ -198,7 +198,7 @@ fn pass_on(slots: usize, count: u64, seed: u64) {
     let signal = Signal::new();
     let (mut producer, mut consumer) = channel::<Box<u64>>(slots, &signal);
     std::thread::scope(|scope| {
-        scope.spawn(move || {
+        let producing = scope.spawn(move || {
             let mut random = fastrand::Rng::with_seed(seed);
             let mut next = 0;
             while next < count {
@@ -222,7 +222,13 @@ fn pass_on(slots: usize, count: u64, seed: u64) {
             });
         }
         assert_eq!(expected, count);
+        join(producing);
     });
+}
+
+/// The end of a scope waits for its threads too, but within std, where ThreadSanitizer does not see it.
+fn join(thread: std::thread::ScopedJoinHandle<'_, ()>) {
+    thread.join().expect("no thread panics");
 }
 
 #[test]
@@ -251,15 +257,14 @@ fn one_thread_sleeps_over_many_rings() {
     let signal = Signal::new();
     let (producers, mut consumers): (Vec<_>, Vec<_>) = (0..RINGS).map(|_| channel::<u64>(4, &signal)).unzip();
     std::thread::scope(|scope| {
-        for mut producer in producers {
-            scope.spawn(move || {
-                for item in 0..ITEMS {
-                    while producer.push(item).is_err() {
-                        producer.wait_for_space(LONG);
-                    }
+        let produce = |mut producer: Producer<u64>| {
+            for item in 0..ITEMS {
+                while producer.push(item).is_err() {
+                    producer.wait_for_space(LONG);
                 }
-            });
-        }
+            }
+        };
+        let producing: Vec<_> = producers.into_iter().map(|producer| scope.spawn(move || produce(producer))).collect();
         let mut expected = [0; RINGS];
         while !consumers.iter().all(Consumer::is_closed) {
             signal.wait(
@@ -274,6 +279,7 @@ fn one_thread_sleeps_over_many_rings() {
             }
         }
         assert_eq!(expected, [ITEMS; RINGS]);
+        producing.into_iter().for_each(join);
     });
 }
 
@@ -282,19 +288,21 @@ fn the_end_of_one_side_wakes_the_other() {
     let signal = Signal::new();
     let (producer, consumer) = channel::<u8>(2, &signal);
     std::thread::scope(|scope| {
-        scope.spawn(move || drop(producer));
+        let ending = scope.spawn(move || drop(producer));
         while !consumer.is_closed() {
             signal.wait(|| consumer.is_closed(), LONG);
         }
+        join(ending);
     });
 
     let (mut producer, consumer) = channel::<u8>(1, &Signal::new());
     producer.push(1).expect("there is room");
     std::thread::scope(|scope| {
-        scope.spawn(move || drop(consumer));
+        let ending = scope.spawn(move || drop(consumer));
         while !producer.is_closed() {
             assert!(!producer.wait_for_space(LONG), "nobody made room");
         }
+        join(ending);
     });
     assert_eq!(producer.push(2).expect_err("nobody would see it").0, 2);
 }

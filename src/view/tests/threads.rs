@@ -136,7 +136,7 @@ fn walk_while_churning(readers: u64, rounds: usize, seed: u64) -> u64 {
     let keys: BTreeMap<String, PostKey> = stable().into_iter().map(|post| (super::uri(&post), post)).collect();
     let (is_over, walks) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
-        for reader in 0..readers {
+        let read = |reader| {
             let (view, keys, is_over, walks) = (view.clone(), &keys, &is_over, &walks);
             scope.spawn(move || {
                 let mut random = fastrand::Rng::with_seed(reader);
@@ -144,10 +144,14 @@ fn walk_while_churning(readers: u64, rounds: usize, seed: u64) -> u64 {
                     walk(&view, &mut random, keys);
                     walks.fetch_add(1, Ordering::Relaxed);
                 }
-            });
-        }
-        let _over = Over(&is_over);
+            })
+        };
+        let reading: Vec<_> = (0..readers).map(read).collect();
+        let over = Over(&is_over);
         churn(&mut writer, rounds, seed);
+        drop(over);
+        // The end of a scope is within std, where ThreadSanitizer does not see it.
+        reading.into_iter().for_each(|reading| reading.join().expect("no reader panics"));
     });
     walk(&view, &mut fastrand::Rng::with_seed(3), &keys);
     walks.into_inner()
