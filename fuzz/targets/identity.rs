@@ -40,7 +40,9 @@ fuzz_target!(|data: &[u8]| {
         }
         _ => {
             let Some(end) = data.iter().position(|&byte| byte == b'\n') else { return };
-            let Some(did) = std::str::from_utf8(&data[..end]).ok().and_then(|text| Did::parse(text).ok()) else { return };
+            let Some(did) = std::str::from_utf8(&data[..end]).ok().and_then(|text| Did::parse(text).ok()) else {
+                return;
+            };
             document(&did, &data[end + 1..]);
         }
     }
