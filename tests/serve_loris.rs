@@ -14,7 +14,7 @@ use atrarium::clock::Clock;
 use atrarium::serve::{Bounds, ServeConfig};
 use serve_support::{Client, Server};
 
-/// Each reader asks this often in one run: a quarter of a second in a test, ten seconds in the campaign.
+/// Each reader asks this often in one run: a tenth of a second in a test, four seconds in the campaign.
 const REQUESTS: usize = 2_000;
 const CAMPAIGN_REQUESTS: usize = 100_000;
 
