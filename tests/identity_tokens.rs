@@ -5,7 +5,7 @@
 
 use atrarium::identity::document::{Document, KeyFault};
 use atrarium::identity::key::{Curve, PublicKey};
-use atrarium::identity::token::{Expectations, Refusal, Token, Verified};
+use atrarium::identity::token::{Expectations, Refusal, Token, Verified, claimed_issuer};
 use atrarium::identity::{Callers, Known};
 use atrarium::limits::{SECOND_MICROS, TOKEN_BYTES_MAX};
 use atrarium::syntax::Did;
@@ -122,6 +122,7 @@ fn reassembled(put: impl Fn(&str, &str, &str) -> String) -> String {
 
 fn judge(text: &str, of: &Document, needs_id: bool, now_micros: i64) -> Result<Verified, Refusal> {
     let token = Token::parse(text)?;
+    assert_eq!(claimed_issuer(text).as_ref(), Some(token.issuer()), "the short reading names the same account");
     token.judge(&Expectations { service: &did(SERVICE), method: METHOD, needs_id, now_micros })?;
     token.verify(of)
 }

@@ -1,16 +1,16 @@
 //! What the lanes make of a connection that does not begin where it was asked to: a gap fact, or another try. And when workers
 //! hear of what came.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use atrarium::clock::{Clock, Now};
 use atrarium::fact::{Cursor, Dialect, GapReason, Host};
-use atrarium::ingest::lanes::{Lanes, Parcel, Parts};
+use atrarium::ingest::lanes::{Hooks, Lanes, Parcel, Parts};
 use atrarium::ingest::reader::{Pressure, Sink};
 use atrarium::ingest::sieve::Sieve;
 use atrarium::limits::{STAGED_PARCELS_MAX, STAGED_READINGS_MAX};
 use atrarium::ring::{self, Consumer, Signal};
-use atrarium::syntax::Time;
+use atrarium::syntax::{Did, Time};
 use atrarium::telemetry::Telemetry;
 use atrarium::wire::endpoint::{Ask, Endpoint, Start};
 
@@ -22,6 +22,18 @@ struct Bench {
     lanes: Lanes,
     out: Consumer<Parcel>,
     endpoint: Endpoint,
+    /// Whose identities have changed, as the hooks heard.
+    changed: Arc<Mutex<Vec<Did>>>,
+}
+
+struct Heard(Arc<Mutex<Vec<Did>>>);
+
+impl Hooks for Heard {
+    fn connected(&mut self, _: &Endpoint) {}
+    fn disconnected(&mut self, _: &Endpoint, _: &str) {}
+    fn identity_changed(&mut self, did: Did) {
+        self.0.lock().expect("nobody panics with it").push(did);
+    }
 }
 
 fn newest() -> Cursor {
@@ -31,7 +43,7 @@ fn newest() -> Cursor {
 fn bench(url: &str, resume: Option<Cursor>) -> Bench {
     let clock = Clock::manual(NOW.micros());
     let (ring, out) = ring::channel(64, &Signal::new());
-    let telemetry = Arc::new(Telemetry::default());
+    let (telemetry, changed) = (Arc::new(Telemetry::default()), Arc::default());
     let lanes = Lanes::new(Parts {
         sieve: Sieve::new(1, Arc::clone(&telemetry), false),
         rings: vec![ring],
@@ -39,9 +51,9 @@ fn bench(url: &str, resume: Option<Cursor>) -> Bench {
         clock,
         telemetry,
         resume,
-        hooks: Box::new(()),
+        hooks: Box::new(Heard(Arc::clone(&changed))),
     });
-    Bench { lanes, out, endpoint: Endpoint::parse(url).expect("a sound URL") }
+    Bench { lanes, out, changed, endpoint: Endpoint::parse(url).expect("a sound URL") }
 }
 
 impl Bench {
@@ -125,6 +137,9 @@ fn a_clamped_cursor_is_one_gap_fact() {
     assert_eq!(bench.event(5000, 9 * HOUR), Pressure::Go);
     assert_eq!(bench.event(5001, 9 * HOUR), Pressure::Go);
     assert_eq!(bench.gaps(), [GapReason::CursorClamped]);
+    let changed = bench.changed.lock().expect("nobody panics with it");
+    let expected = Did::parse("did:plc:ewvi7nxzyoun6zhxrhs64oiz").expect("a DID");
+    assert_eq!(*changed, [expected.clone(), expected], "each identity event is told of");
 }
 
 #[test]
