@@ -55,6 +55,20 @@ fn usage_is_2() {
     }
 }
 
+/// What only shows when the engine starts is usage all the same.
+#[test]
+fn an_option_that_cannot_be_is_usage() {
+    let home = tempfile::tempdir().expect("a directory");
+    let own = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data-dir", text(home.path())];
+    for (flag, value, word) in [
+        ("--public-url", "feeds.example", "https://HOST"),
+        ("--plc-directory", "ftp://plc.example", "https://plc.directory"),
+    ] {
+        let arguments = [&["serve", "--upstream", NOWHERE, flag, value], &own[..]].concat();
+        assert_fails(&arguments, 2, &[flag, word]);
+    }
+}
+
 #[test]
 fn an_unknown_key_of_the_file_is_usage() {
     let home = tempfile::tempdir().expect("a directory");

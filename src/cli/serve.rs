@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use atrarium::clock::Clock;
-use atrarium::engine::{Config, Engine, From as EngineFrom};
+use atrarium::engine::{Config, Engine, From as EngineFrom, StartError};
 use atrarium::ingest::reader::Zstd;
 use atrarium::syntax::Did;
 use atrarium::wire::endpoint::Endpoint;
@@ -125,7 +125,10 @@ pub fn run(args: ServeArgs, file: File) -> Result<(), Failure> {
         report.set_position(done);
     });
     bar.finish_and_clear();
-    let engine = engine.map_err(Failure::failed)?;
+    let engine = engine.map_err(|error| match error {
+        StartError::Config(_) => Failure::usage(error),
+        other => Failure::failed(other),
+    })?;
     let line = format!("listening http={} admin={}\n", engine.http_addr(), engine.admin_addr());
     super::print_bytes(line.as_bytes())?;
     engine.join(|| asked.load(Ordering::Relaxed)).map_err(Failure::failed)
