@@ -39,7 +39,8 @@
 //! takes the disk its time ([`ingest::committer`]) · **fold** the function from log to state ·
 //! **view** what readers see · **page**, **skeleton** what they are answered · **cursor** of the stream or of a page: say
 //! which · **community**, **config**, **member**, **action** DESIGN §3, and [`community`] · **witnessed** stream time ·
-//! **prefilter** may be wrong one way · **match** is right · **orphan** a delete or untagged update that came before its
+//! **token** of the stream's position ([`ingest::lanes`]) or of a caller ([`identity`]): say which · **gate**, **judges** where a
+//! caller's token is looked up, and who finds out whether it holds ([`identity`]) · **prefilter** may be wrong one way · **match** is right · **orphan** a delete or untagged update that came before its
 //! create · **run** messages that lie one behind the other, taken together ([`wire::session`]) · **source**, **share** what a page is mixed of ([`view`]) · **bound** what is given up there is counted ([`limits`]) · **claim**, **tenure**, **made**, **tombstone** see [`community`].
 //!
 //! # Without the server

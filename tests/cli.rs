@@ -67,6 +67,7 @@ fn an_option_that_cannot_be_is_usage() {
         let arguments = [&["serve", "--upstream", NOWHERE, flag, value], &own[..]].concat();
         assert_fails(&arguments, 2, &[flag, word]);
     }
+    assert_eq!(std::fs::read_dir(home.path()).expect("there").count(), 0, "nothing is begun before it is said");
 }
 
 #[test]

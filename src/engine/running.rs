@@ -153,6 +153,12 @@ impl Engine {
         raise_open_files();
         let listeners = Listeners::bind(config.listen, config.http_threads, config.admin_listen)?;
         let (http_addr, admin_addr) = (listeners.http_addr(), listeners.admin_addr());
+        // What is wrong with an option is said before anything is read or written.
+        let identity = identity(&config, http_addr.port())?;
+        let (gate, judges, changes) = match callers(&config, &identity, &clock)? {
+            Some((gate, judges, changes)) => (Some(gate), Some(judges), Some(changes)),
+            None => (None, None, None),
+        };
         let telemetry = Arc::new(Telemetry::default());
         let mut sieve = Sieve::new(config.workers, Arc::clone(&telemetry), false);
         let mut opened = recover::open(Arc::new(RealDisk), &config.data_dir, &clock, seeded(&clock), progress)?;
@@ -171,11 +177,6 @@ impl Engine {
         );
         let clock = common.clock.clone();
         let (mut threads, ends) = Threads::new(config.pin);
-        let identity = identity(&config, http_addr.port())?;
-        let (gate, judges, changes) = match callers(&config, &identity, &common)? {
-            Some((gate, judges, changes)) => (Some(gate), Some(judges), Some(changes)),
-            None => (None, None, None),
-        };
         let hooks = Box::new(ReaderHooks { board: board.clone(), changes });
         let reader = new_reader(&config, &common, &folded, sieve, rings.to_workers, hooks)?;
         let stops = Stops { listeners: Stop::new(), reader: reader.stop_handle() };
@@ -334,20 +335,15 @@ fn identity(config: &Config, port: u16) -> Result<Identity, StartError> {
 }
 
 /// Who finds out whose requests come; nobody, where all may ask for as much as they like.
-fn callers(
-    config: &Config,
-    identity: &Identity,
-    common: &Common,
-) -> Result<Option<(Gate, Judges, Changes)>, StartError> {
+fn callers(config: &Config, identity: &Identity, clock: &Clock) -> Result<Option<(Gate, Judges, Changes)>, StartError> {
     if config.rate_limits.is_none() {
         return Ok(None);
     }
-    let clock = common.clock.clone();
-    let dialer = Dialer::new(&config.dial, &clock).map_err(|error| StartError::Config(error.to_string()))?;
+    let dialer = Dialer::new(&config.dial, clock).map_err(|error| StartError::Config(error.to_string()))?;
     // Tokens hold DIDs; handles are not asked for.
     let identities = Identities::new(&config.plc_directory, Arc::new(dialer), Arc::new(NoTxt), clock.clone())
         .map_err(|error| StartError::Config(format!("--plc-directory: {error}")))?;
-    Ok(Some(Gate::new(identity.service_did.clone(), identities, clock)))
+    Ok(Some(Gate::new(identity.service_did.clone(), identities, clock.clone())))
 }
 
 fn site(

@@ -100,7 +100,7 @@ pub struct Lanes {
 
 struct Lane {
     ring: Producer<Parcel>,
-    /// Parcels in the ring that the worker does not see yet.
+    /// Parcels that came since the worker was last woken.
     staged: usize,
     /// In order, behind what the ring holds.
     overflow: VecDeque<Parcel>,
