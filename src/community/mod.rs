@@ -84,7 +84,7 @@ pub struct Fold {
     rulings: names::Table<rulings::RulingKey, rulings::Ruling>,
     feeds: FxHashMap<CommunityId, feeds::Feed>,
     pins: pins::Pins,
-    judges: explain::Judges,
+    filings: explain::Filings,
     stream: stream::Stream,
     /// Nothing here asks them: they are kept for the sieve, over a restart.
     orphans: Orphans,

@@ -268,7 +268,7 @@ impl Fold {
         let mut docket = std::mem::take(self.docket(community, subject));
         docket.file(number);
         if let Subject::Post(author, key) = subject {
-            self.judges.note(*author, key, community);
+            self.filings.note(*author, key, community);
         }
         let has_authority = self.ruling_authority(number, community).is_some();
         self.set_effect(number, has_authority);
@@ -351,7 +351,7 @@ impl Fold {
                 let post = (*did, key.clone());
                 if posts.get(&post).is_some_and(Docket::is_empty) {
                     posts.remove(&post);
-                    self.judges.forget(*did, key, community);
+                    self.filings.forget(*did, key, community);
                 }
             }
             Subject::Block(did) | Subject::Acceptance(did) => self.forget_standing(community, *did),

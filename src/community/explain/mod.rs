@@ -14,10 +14,10 @@
 //! - an answer has bounds ([`EXPLAIN_COMMUNITIES_MAX`], [`EXPLAIN_RULINGS_MAX`]), and says what it leaves out: another
 //!   thread may ask the one that folds ([`inquiry`](super::inquiry)).
 
-mod judges;
+mod filings;
 mod rules;
 
-pub(super) use judges::Judges;
+pub(super) use filings::Filings;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -215,7 +215,7 @@ impl Fold {
     fn concerned(&self, subject: &Subject<'_>) -> (Vec<CommunityId>, usize) {
         let body = subject.row.as_ref().and_then(|row| row.version.body.as_ref());
         let tags: BTreeSet<CommunityId> = body.iter().flat_map(|body| body.tags()).collect();
-        let judges = self.judges.of(subject.author, &subject.key);
+        let judges = self.filings.of(subject.author, &subject.key);
         let judges = judges.iter().filter_map(|&community| self.communities[community].open);
         let judges: BTreeSet<CommunityId> = judges.filter(|id| !tags.contains(id)).collect();
         let count = tags.len() + judges.len();

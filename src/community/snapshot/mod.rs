@@ -125,8 +125,8 @@ impl Fold {
             memberships,
             rulings,
             feeds,
-            pins: _,   // from the configs
-            judges: _, // from the rulings
+            pins: _,    // from the configs
+            filings: _, // from the rulings
             stream,
             orphans,
             counts,

@@ -1,4 +1,4 @@
-//! Which communities have judged a post: the index behind "what has to do with it?".
+//! Which communities have filed an action on a post: the index behind "what has to do with it?".
 //!
 //! In: the first action that a community files on a post, and the last one that goes. Out: the communities, by number.
 //! Without it that question would cost a look into every community there is.
@@ -11,11 +11,11 @@ use super::super::names::{DidIndex, Key};
 
 /// For each post that an action names: the communities in which one does.
 #[derive(Debug, Default)]
-pub(in super::super) struct Judges(FxHashMap<(DidIndex, Key), BTreeSet<u32>>);
+pub(in super::super) struct Filings(FxHashMap<(DidIndex, Key), BTreeSet<u32>>);
 
 static NOBODY: BTreeSet<u32> = BTreeSet::new();
 
-impl Judges {
+impl Filings {
     /// A community has an action on the post.
     pub fn note(&mut self, author: DidIndex, key: &Key, community: u32) {
         self.0.entry((author, key.clone())).or_default().insert(community);
